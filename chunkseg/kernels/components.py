@@ -1,0 +1,173 @@
+"""Connected components of one block, and what a record needs to know of them.
+
+Components come from cc3d (a decision-tree union-find), two- and three-dimensional, binary or
+multi-valued; boolean blocks of more dimensions from SciPy. Local ids run from 1 to n without gaps;
+which component gets which local id is of no importance, since ids are ranked by first voxel later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cc3d
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from chunkseg.errors import KindError
+
+Local = NDArray[np.uint32]
+
+_CC3D_NEIGHBOURS = {2: {1: 4, 2: 8}, 3: {1: 6, 2: 18, 3: 26}}
+
+
+def components(
+    image: NDArray[Any], connectivity: int, background: int | None = None
+) -> tuple[Local, int]:
+    """Label the connected components of equal value in a block.
+
+    Parameters
+    ----------
+    image
+        Boolean or integer block.
+    connectivity
+        Orthogonal hops that still make a neighbour, from 1 to ``image.ndim``.
+    background
+        The value that is no component; None stands for 0, as in :func:`skimage.measure.label`.
+
+    Returns
+    -------
+    local : uint32 array
+        0 where the background is, else an id from 1 to ``count``.
+    count : int
+        Number of components.
+
+    Raises
+    ------
+    KindError
+        If the block is of integers and has more than three axes (as scikit-image refuses it).
+
+    Examples
+    --------
+    >>> components(np.array([[1, 0, 2], [1, 0, 2]]), connectivity=1)
+    (array([[1, 0, 2],
+           [1, 0, 2]], dtype=uint32), 2)
+    """
+    if image.size == 0:
+        return np.zeros(image.shape, np.uint32), 0
+    image = _background_to_zero(image, background)
+    if image.ndim > 3:
+        return _components_nd(image, connectivity)
+    flat_axes = (1,) * max(0, 2 - image.ndim)
+    wide = np.ascontiguousarray(image.reshape(flat_axes + image.shape))
+    neighbours = _CC3D_NEIGHBOURS[wide.ndim][connectivity]
+    local, count = cc3d.connected_components(
+        wide, connectivity=neighbours, return_N=True, out_dtype=np.uint32
+    )
+    return np.ascontiguousarray(local).reshape(image.shape), int(count)
+
+
+def _background_to_zero(image: NDArray[Any], background: int | None) -> NDArray[Any]:
+    """Swap the values 0 and ``background``: components of equal value stay what they are."""
+    if image.dtype == np.bool_:
+        return ~image if background == 1 else image
+    if not background:
+        return image
+    image = image.astype(np.int64)
+    return np.where(image == background, 0, np.where(image == 0, background, image))
+
+
+def _components_nd(image: NDArray[Any], connectivity: int) -> tuple[Local, int]:
+    if image.dtype != np.bool_:
+        raise KindError(
+            f"label works on integer images of 1 to 3 dimensions, as scikit-image does; got "
+            f"{image.ndim} dimensions. Name looped axes 't' or 'c', or pass a boolean mask."
+        )
+    structure = ndimage.generate_binary_structure(image.ndim, connectivity)
+    local, count = ndimage.label(image, structure)
+    return local.astype(np.uint32), int(count)
+
+
+def first_voxels(local: Local, count: int) -> NDArray[np.int64]:
+    """Flat C-order index within the block of the first voxel of each of ``count`` components."""
+    return _first_voxels(local.reshape(-1), count)
+
+
+@njit(cache=True, nogil=True)
+def _first_voxels(flat: Local, count: int) -> NDArray[np.int64]:  # pragma: no cover - compiled
+    first = np.full(count, -1, np.int64)
+    missing = count
+    for i in range(flat.size):
+        component = flat[i]
+        if component and first[component - 1] < 0:
+            first[component - 1] = i
+            missing -= 1
+            if missing == 0:
+                break
+    return first
+
+
+def touched(local: Local, count: int, parts: Sequence[tuple[slice, ...]]) -> NDArray[np.bool_]:
+    """Which local ids (index 0 is the background) occur in any of the given parts of the block."""
+    result = np.zeros(count + 1, np.bool_)
+    for part in parts:
+        result[local[part]] = True
+    return result
+
+
+def look_up(local: Local, table: NDArray[Any]) -> NDArray[Any]:
+    """Replace each local id by its entry in ``table`` (``table[0]`` is the background's)."""
+    return _look_up(local.reshape(-1), table).reshape(local.shape)
+
+
+@njit(cache=True, nogil=True)
+def _look_up(flat: Local, table: NDArray[Any]) -> NDArray[Any]:  # pragma: no cover - compiled
+    result = np.empty(flat.size, table.dtype)
+    for i in range(flat.size):
+        result[i] = table[flat[i]]
+    return result
+
+
+def smallest_members(
+    count: int, left: NDArray[np.int64], right: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Connected components of a graph of ``count`` nodes, each named by its smallest node.
+
+    Parameters
+    ----------
+    count
+        Number of nodes.
+    left, right
+        The two ends of each edge, node numbers from 0.
+
+    Returns
+    -------
+    int64 array of length ``count``
+        For each node the smallest node that it is connected with.
+    """
+    return _smallest_members(count, left, right)
+
+
+@njit(cache=True, nogil=True)
+def _smallest_members(
+    count: int, left: NDArray[np.int64], right: NDArray[np.int64]
+) -> NDArray[np.int64]:  # pragma: no cover - compiled
+    parent = np.arange(count)
+    for i in range(left.size):
+        a = left[i]
+        b = right[i]
+        while parent[a] != a:
+            parent[a] = parent[parent[a]]
+            a = parent[a]
+        while parent[b] != b:
+            parent[b] = parent[parent[b]]
+            b = parent[b]
+        if a < b:
+            parent[b] = a
+        elif b < a:
+            parent[a] = b
+    for i in range(count):
+        parent[i] = parent[parent[i]]
+    return parent
