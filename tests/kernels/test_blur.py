@@ -23,10 +23,22 @@ DTYPES = ["uint8", "uint16", "float32", "float64"]
 SIGMAS = st.sampled_from([0, 0.05, 0.3, 0.5, 1, 1.5, 2.2, 3, 5, np.float32(0.7), np.float64(1.3)])
 
 
+SELF_CHECK = blur._agrees_with_scipy
+
+
 @pytest.fixture(autouse=True)
-def _fresh_self_check():
-    yield
-    blur._agrees_with_scipy.cache_clear()
+def _no_self_check(monkeypatch):
+    """Compare the fast way itself: a failed self-check would hand SciPy's own result to SciPy."""
+    monkeypatch.setattr(blur, "_agrees_with_scipy", lambda dtype: True)
+
+
+@pytest.fixture
+def self_check(_no_self_check, monkeypatch):
+    monkeypatch.setattr(blur, "_agrees_with_scipy", SELF_CHECK)
+    SELF_CHECK.cache_clear()
+    blur._warn_of_disagreement.cache_clear()
+    yield SELF_CHECK
+    SELF_CHECK.cache_clear()
     blur._warn_of_disagreement.cache_clear()
 
 
@@ -220,16 +232,17 @@ def test_inner_needs_one_plain_slice_per_axis():
         gaussian(np.zeros((2, 2)), (1, 1), inner=(slice(None), slice(None, None, 2)))
 
 
-def test_the_fast_way_is_taken(monkeypatch):
+def test_the_fast_way_is_taken(self_check, monkeypatch):
     image = noise((5, 6, 7), "uint16")
     gaussian(image, (1, 1, 1))
     monkeypatch.setattr(skimage.filters, "gaussian", None)
     gaussian(image, (1, 1, 1))
 
 
-def test_where_the_self_check_fails_scipys_is_used_and_one_warning_logged(monkeypatch, caplog):
+def test_where_the_self_check_fails_scipys_is_used_and_one_warning_logged(
+    self_check, monkeypatch, caplog
+):
     true_kernel = blur._half_kernel
-    blur._agrees_with_scipy.cache_clear()
     monkeypatch.setattr(blur, "_half_kernel", lambda s, r: np.nextafter(true_kernel(s, r), 2))
     with caplog.at_level(logging.WARNING, "chunkseg"):
         for dtype in DTYPES * 2:
@@ -240,11 +253,10 @@ def test_where_the_self_check_fails_scipys_is_used_and_one_warning_logged(monkey
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_self_check_sees_a_last_bit(monkeypatch, dtype):
-    blur._agrees_with_scipy.cache_clear()
-    assert blur._agrees_with_scipy(dtype)
+def test_the_self_check_sees_a_last_bit(self_check, monkeypatch, dtype):
+    assert self_check(dtype)
     true_blur = skimage.filters.gaussian
-    blur._agrees_with_scipy.cache_clear()
+    self_check.cache_clear()
 
     def off_by_one_bit(image, sigma):
         result = true_blur(image, sigma)
@@ -252,4 +264,4 @@ def test_the_self_check_sees_a_last_bit(monkeypatch, dtype):
         return result
 
     monkeypatch.setattr(skimage.filters, "gaussian", off_by_one_bit)
-    assert not blur._agrees_with_scipy(dtype)
+    assert not self_check(dtype)
