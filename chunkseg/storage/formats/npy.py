@@ -1,0 +1,59 @@
+"""NumPy's ``.npy``: one array without names, spacing or unit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chunkseg.errors import FormatError
+from chunkseg.storage.formats.found import Found, check_level, stem
+from chunkseg.storage.sources import FileSource, Source, View
+
+MAGIC = b"\x93NUMPY"
+
+
+def claims(path: str, head: bytes) -> bool:
+    """Whether the file begins as an ``.npy`` does."""
+    return head.startswith(MAGIC)
+
+
+def read(path: str, level: int) -> Found:
+    """Find the array of an ``.npy`` file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    level
+        Only 0 exists.
+
+    Raises
+    ------
+    FormatError
+        If the file is cut short, empty or of Python objects.
+    """
+    check_level(path, level, 1)
+    try:
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise FormatError(f"{path} can't be read as an array of numbers: {error}") from error
+    source = _source(path, mapped)
+    return Found(source, default_dims(source.ndim), name=stem(path), doubt=no_names(source))
+
+
+def _source(path: str, mapped: np.memmap[tuple[int, ...], np.dtype[np.generic]]) -> Source:
+    if mapped.flags.c_contiguous:
+        return FileSource(path, mapped.offset, mapped.dtype, mapped.shape)
+    turned = FileSource(path, mapped.offset, mapped.dtype, mapped.shape[::-1])
+    return View(turned, (None,) * mapped.ndim, tuple(reversed(range(mapped.ndim))))
+
+
+def default_dims(ndim: int) -> tuple[str | None, ...]:
+    """Names of the axes of an array that has none: ``yx``, ``zyx``, else unknown."""
+    return {2: ("y", "x"), 3: ("z", "y", "x")}.get(ndim, (None,) * ndim)
+
+
+def no_names(source: Source) -> str:
+    """What to tell where an array without names has no default ones."""
+    if source.ndim in (2, 3):
+        return ""
+    return f"an array of shape {source.shape} without names for its axes"
