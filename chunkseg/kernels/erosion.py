@@ -66,9 +66,9 @@ def erode_ball(
     -----
     Equal to ``scipy.ndimage.binary_erosion(mask, ball(radius), border_value=1)[inner]``, with
     ``ball`` (``disk``) from ``skimage.morphology``, which is scikit-image's binary erosion.
-    Peak memory beyond input and output is 1 byte per voxel (2 above radius 254) and a
-    plane of 3 (6) bytes per voxel. More than three axes go to SciPy, whose cost per voxel is the
-    volume of the ball.
+    Peak memory beyond input and output is 1 byte per voxel (2 above radius 254), and 3 per voxel of
+    a plane (5 above radius 181, 6 above 254). More than three axes go to SciPy, whose cost per
+    voxel is the volume of the ball.
 
     Examples
     --------

@@ -182,11 +182,10 @@ def _largest_square(distance: float, bound: int) -> int:
     """Largest whole number up to ``bound`` whose square root, rounded, is within ``distance``."""
     if distance >= math.sqrt(bound):
         return bound
+    # never too large: the square root of a rounded square is the number itself
     square = int(distance * distance)
     while math.sqrt(square + 1) <= distance:
         square += 1
-    while math.sqrt(square) > distance:
-        square -= 1
     return square
 
 

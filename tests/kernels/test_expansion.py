@@ -12,6 +12,7 @@ from skimage import segmentation
 
 from chunkseg.errors import KindError, ParameterError
 from chunkseg.geometry.boxes import Box, Grid
+from chunkseg.kernels import expansion
 from chunkseg.kernels.expansion import UNBOUNDED, expand_labels, expansion_halo
 
 DTYPES = ["bool", "uint8", "int16", ">u2", "int32", ">i4", "uint32", "int64", "uint64"]
@@ -169,6 +170,18 @@ def test_unusual_distances(distance, spacing):
 def test_without_labels_there_is_nothing_to_expand(distance, spacing):
     labels = np.zeros((4, 5, 6), np.uint16)
     assert_same(expand_labels(labels, distance, spacing), labels)
+
+
+@pytest.mark.parametrize("spacing", [1, (0.3, 1, 1)])
+def test_a_block_without_labels_never_reaches_scipy(spacing, monkeypatch):
+    def called(*args, **kwargs):
+        raise AssertionError("measured to a voxel outside of the block")
+
+    monkeypatch.setattr(expansion.ndimage, "distance_transform_edt", called)
+    labels = np.zeros((40, 5, 6), np.uint16)
+    assert not expand_labels(labels, 4, spacing).any()
+    labels[0, 0, 0] = 3
+    assert not expand_labels(labels, 4, spacing, (slice(20, 40), slice(5), slice(6))).any()
 
 
 def test_labels_out_of_reach_of_the_inner_part_are_not_seen():
