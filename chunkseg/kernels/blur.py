@@ -102,8 +102,8 @@ def gaussian(
     Returns
     -------
     ndarray
-        float32 for float16 and float32 images, else float64; C-contiguous and owning its memory.
-        NaN and infinity spread over the voxels whose kernel meets them.
+        float32 for float16 and float32 images, else float64; C-contiguous, owning its memory. NaN
+        and infinity spread over the voxels whose kernel meets them.
 
     Raises
     ------
@@ -140,14 +140,11 @@ def gaussian(
 
 
 def _check_lengths(ndim: int, sigma: Sequence[float], inner: Inner | None) -> None:
-    if len(sigma) != ndim:
-        raise ParameterError(
-            f"sigma needs one number for each of the {ndim} axes of the image; got {len(sigma)}."
-        )
-    if inner is not None and len(inner) != ndim:
-        raise ParameterError(
-            f"inner needs one slice for each of the {ndim} axes of the image; got {len(inner)}."
-        )
+    for name, given in (("sigma", sigma), ("inner", inner)):
+        if given is not None and len(given) != ndim:
+            raise ParameterError(
+                f"{name} needs one entry for each of the {ndim} axes of the image; got {len(given)}."
+            )
 
 
 def _spans(shape: tuple[int, ...], inner: Inner | None) -> list[tuple[int, int]]:
@@ -220,29 +217,22 @@ def _warn_of_disagreement() -> None:
 @njit(cache=True, nogil=True)
 def _blur(image: Any, scale: float, wz: Any, wy: Any, wx: Any, box: Any, out: Any) -> None:
     """Blur ``image`` over ``box`` into ``out``, tile by tile of a few planes and some columns."""
+    tile = box.copy()
     for z in range(box[0, 0], box[0, 1], _PLANES):
-        planes = min(_PLANES, box[0, 1] - z)
+        tile[0] = z, min(z + _PLANES, box[0, 1])
         for x in range(box[2, 0], box[2, 1], _TILE):
-            columns = min(_TILE, box[2, 1] - x)
-            _blur_tile(image, scale, wz, wy, wx, box, z, planes, x, columns, out)
+            tile[2] = x, min(x + _TILE, box[2, 1])
+            _blur_tile(image, scale, wz, wy, wx, box[:, 0], tile, out)
 
 
 @njit(cache=True, nogil=True)
 def _blur_tile(
-    image: Any,
-    scale: float,
-    wz: Any,
-    wy: Any,
-    wx: Any,
-    box: Any,
-    z: int,
-    planes: int,
-    x: int,
-    columns: int,
-    out: Any,
+    image: Any, scale: float, wz: Any, wy: Any, wx: Any, origin: Any, tile: Any, out: Any
 ) -> None:
     """Sweep down the rows of a few planes: z into the rings, rings into a row, row into ``out``."""
     nz, ny, nx = image.shape
+    z, x = tile[0, 0], tile[2, 0]
+    planes, columns = tile[0, 1] - z, tile[2, 1] - x
     rz, ry, rx = wz.size - 1, wy.size - 1, wx.size - 1
     left, right = max(x - rx, 0), min(x + columns + rx, nx)
     width = right - left
@@ -253,8 +243,8 @@ def _blur_tile(
     line = np.empty(columns)
     taps = np.empty((3, 2, max(wz.size, wy.size, wx.size)), np.int64)
     _shifted_taps(taps[2], rx)
-    ready = max(box[1, 0] - ry, 0)
-    for y in range(box[1, 0], box[1, 1]):
+    ready = max(tile[1, 0] - ry, 0)
+    for y in range(tile[1, 0], tile[1, 1]):
         while ready < min(y + ry + 1, ny):
             first = _load(image, scale, z - rz, z + planes + rz, ready, left, stack, width)
             for p in range(planes):
@@ -271,7 +261,7 @@ def _blur_tile(
             row[: left - x + rx] = middle[0]
             row[right - x + rx :] = middle[-1]
             _combine(line, row, taps[2], wx)
-            _store(out[z + p - box[0, 0], y - box[1, 0]], line, x - box[2, 0])
+            _store(out[z + p - origin[0], y - origin[1]], line, x - origin[2])
 
 
 @njit(cache=True, nogil=True)
