@@ -143,7 +143,7 @@ def _check_lengths(ndim: int, sigma: Sequence[float], inner: Inner | None) -> No
     for name, given in (("sigma", sigma), ("inner", inner)):
         if given is not None and len(given) != ndim:
             raise ParameterError(
-                f"{name} needs one entry for each of the {ndim} axes of the image; got {len(given)}."
+                f"{name} needs one entry for each of the {ndim} axes of image; got {len(given)}."
             )
 
 
@@ -186,9 +186,9 @@ def _fast_gaussian(
     dtype = np.float32 if block.dtype == np.float32 else np.float64
     out = np.empty([b - a for a, b in spans], dtype)
     missing = 3 - image.ndim
+    axes = (1,) * missing
     wz, wy, wx = [np.ones(1)] * missing + kernels
     box = np.array([(0, 1)] * missing + spans, dtype=np.int64)
-    axes = (1,) * missing
     _blur(block.reshape(axes + block.shape), scale, wz, wy, wx, box, out.reshape(axes + out.shape))
     return out
 
