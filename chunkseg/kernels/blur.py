@@ -143,7 +143,7 @@ def _check_lengths(ndim: int, sigma: Sequence[float], inner: Inner | None) -> No
     for name, given in (("sigma", sigma), ("inner", inner)):
         if given is not None and len(given) != ndim:
             raise ParameterError(
-                f"{name} needs one entry for each of the {ndim} axes of image; got {len(given)}."
+                f"{name} needs an entry for each of the {ndim} axes of the block; got {len(given)}."
             )
 
 

@@ -221,12 +221,12 @@ def test_bad_sigma_or_truncate(bad):
 
 
 def test_sigma_needs_one_number_per_axis():
-    with pytest.raises(ParameterError, match=r"sigma needs one entry.*each of the 3 axes.*got 2"):
+    with pytest.raises(ParameterError, match=r"sigma needs an entry.*each of the 3 axes.*got 2"):
         gaussian(np.zeros((2, 2, 2)), (1, 1))
 
 
 def test_inner_needs_one_plain_slice_per_axis():
-    with pytest.raises(ParameterError, match=r"inner needs one entry.*each of the 2 axes.*got 1"):
+    with pytest.raises(ParameterError, match=r"inner needs an entry.*each of the 2 axes.*got 1"):
         gaussian(np.zeros((2, 2)), (1, 1), inner=(slice(None),))
     with pytest.raises(ParameterError, match="step 1"):
         gaussian(np.zeros((2, 2)), (1, 1), inner=(slice(None), slice(None, None, 2)))
