@@ -108,8 +108,7 @@ def _recalibrated(
     kept = [n for n, m in zip(names, old, strict=True) if n == m and n in image.coords]
     if channels is None and "c" in kept:
         channels = [str(c) for c in image.coords["c"].values]
-    replaced = _replaced(names, spacing)
-    known = _known(image, [n for n in kept if n != "c" and n not in replaced])
+    known = _known(image, [n for n in kept if n != "c"], _replaced(names, spacing))
     name = name if name is not None else _text(image.name)
     return _calibrated(image.data, names, known, spacing, unit, channels, name, image.attrs)
 
@@ -125,12 +124,18 @@ def _text(name: Hashable | None) -> str | None:
     return None if name is None else str(name)
 
 
-def _known(image: xr.DataArray, dims: Sequence[str]) -> Calibration:
+def _known(image: xr.DataArray, dims: Sequence[str], replaced: set[str]) -> Calibration:
     """Calibration of a DataArray's coordinates; those without a unit are in pixels."""
-    steps = dict(zip(dims, spacing_of(image, dims), strict=True))
-    units = {d: image.coords[d].attrs.get("units", None if d == "t" else PIXEL) for d in dims}
-    origin = {d: float(image.coords[d].values[0]) for d in dims if image.sizes[d]}
-    return Calibration(steps, {d: u for d, u in units.items() if u is not None}, origin)
+    read = [d for d in dims if d not in replaced]
+    steps = dict(zip(read, spacing_of(image, read), strict=True))
+    units = {d: image.coords[d].attrs.get("units", PIXEL) for d in dims if _has_unit(image, d)}
+    origin = {d: float(image.coords[d].values[0]) for d in read if image.sizes[d]}
+    return Calibration(steps, units, origin)
+
+
+def _has_unit(image: xr.DataArray, dim: str) -> bool:
+    """Whether an axis is in some unit: ``t`` without one counts frames."""
+    return dim != "t" or "units" in image.coords[dim].attrs
 
 
 def _calibrated(

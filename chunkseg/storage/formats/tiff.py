@@ -60,6 +60,7 @@ def read(path: str, level: int) -> Found:
 def _read(path: str, tif: tifffile.TiffFile, level: int) -> Found:
     if not tif.series:
         raise FormatError(f"{path} is a TIFF without images")
+    _check_chain(path, tif)
     _tell_others(path, tif)
     full = tif.series[0]
     check_level(path, level, len(full.levels))
@@ -70,6 +71,18 @@ def _read(path: str, tif: tifffile.TiffFile, level: int) -> Found:
         calibration = _coarser(calibration, dims, full.shape, series.shape)
     source = _source(path, tif.byteorder, series)
     return Found(source, dims, calibration, channels, stem(path), doubt=_doubt(dims, series))
+
+
+def _check_chain(path: str, tif: tifffile.TiffFile) -> None:
+    """Refuse a file whose chain of pages breaks off, where tifffile would take the pages before."""
+    where = tif.pages.next_page_offset
+    tif.filehandle.seek(where or 0)
+    following = tif.filehandle.read(tif.tiff.offsetsize)
+    if where is None or len(following) < tif.tiff.offsetsize or any(following):
+        raise FormatError(
+            f"{path} is cut short or damaged: its chain of pages breaks off after page "
+            f"{len(tif.pages)}; copy the file again"
+        )
 
 
 def _tell_others(path: str, tif: tifffile.TiffFile) -> None:
@@ -123,6 +136,11 @@ def _outer_inner(path: str, shape: Shape, pages: int, size: int) -> tuple[Shape,
 
 def _page_source(page: Any, series: tifffile.TiffPageSeries, shape: Shape) -> Source:
     file = os.path.abspath(page.parent.filehandle.path)
+    end = max(a + n for a, n in zip(page.dataoffsets, page.databytecounts, strict=True))
+    if end > os.path.getsize(file):
+        raise FormatError(
+            f"{file} is cut short: a page ends at byte {end}, the file before; copy it again"
+        )
     if page.is_final:
         stored = series.dtype.newbyteorder(page.parent.byteorder)
         return FileSource(file, page.dataoffsets[0], stored, shape)
