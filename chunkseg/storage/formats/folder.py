@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from chunkseg.errors import FormatError, PathError
 from chunkseg.storage.formats import tiff
-from chunkseg.storage.formats.found import Found, stem
+from chunkseg.storage.formats.found import Found, reading, stem
 from chunkseg.storage.sources import Stack
 
 _WORDS = {
@@ -97,7 +97,7 @@ def _natural(path: str) -> list[str | int]:
 def _member(file: str, level: int) -> Found:
     if os.path.isdir(file):
         raise FormatError(f"{file} is a folder, where a TIFF file was expected; narrow the pattern")
-    with open(file, "rb") as opened:
+    with reading(file, "TIFF"), open(file, "rb") as opened:
         head = opened.read(8)
     if not tiff.claims(file, head):
         raise FormatError(f"{file} is no TIFF; take it out of the folder or narrow the pattern")

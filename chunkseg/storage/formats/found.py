@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from chunkseg.errors import ParameterError
+from chunkseg.errors import ChunksegError, FormatError, ParameterError, PathError
 from chunkseg.geometry.calibration import Calibration
 from chunkseg.storage.sources import Source
 
@@ -40,6 +42,22 @@ class Found:
     name: str | None = None
     fixed_layout: bool = False
     doubt: str = ""
+
+
+@contextmanager
+def reading(path: str, kind: str) -> Iterator[None]:
+    """Turn whatever damaged metadata raise in a parser into an error that names the file."""
+    try:
+        yield
+    except ChunksegError:
+        raise
+    except OSError as error:
+        raise PathError(f"{path} can't be read: {error}") from error
+    except Exception as error:
+        raise FormatError(
+            f"{path} can't be read as {kind}: {error} ({type(error).__name__}); "
+            "its metadata may be damaged"
+        ) from error
 
 
 def check_level(path: str, level: int, count: int) -> None:

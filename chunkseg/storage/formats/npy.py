@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from chunkseg.errors import FormatError
-from chunkseg.storage.formats.found import Found, check_level, stem
+from chunkseg.storage.formats.found import Found, check_level, reading, stem
 from chunkseg.storage.sources import FileSource, Source, View
 
 MAGIC = b"\x93NUMPY"
@@ -32,10 +31,8 @@ def read(path: str, level: int) -> Found:
         If the file is cut short, empty or of Python objects.
     """
     check_level(path, level, 1)
-    try:
+    with reading(path, "an array of numbers"):
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        raise FormatError(f"{path} can't be read as an array of numbers: {error}") from error
     source = _source(path, mapped)
     return Found(source, default_dims(source.ndim), name=stem(path), doubt=no_names(source))
 

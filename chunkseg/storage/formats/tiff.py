@@ -19,7 +19,7 @@ import tifffile
 from chunkseg.errors import FormatError
 from chunkseg.geometry.boxes import Shape
 from chunkseg.geometry.calibration import Calibration
-from chunkseg.storage.formats.found import Found, check_level, known_axes, stem
+from chunkseg.storage.formats.found import Found, check_level, known_axes, reading, stem
 from chunkseg.storage.sources import FileSource, Source, Stack, TiffSource
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -50,11 +50,8 @@ def read(path: str, level: int) -> Found:
     ParameterError
         If the level does not exist.
     """
-    try:
-        with tifffile.TiffFile(path) as tif:
-            return _read(path, tif, level)
-    except (tifffile.TiffFileError, KeyError, IndexError, ElementTree.ParseError) as error:
-        raise FormatError(f"{path} can't be read as TIFF: {error}") from error
+    with reading(path, "TIFF"), tifffile.TiffFile(path) as tif:
+        return _read(path, tif, level)
 
 
 def _read(path: str, tif: tifffile.TiffFile, level: int) -> Found:

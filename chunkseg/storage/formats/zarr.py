@@ -14,7 +14,7 @@ from zarr.storage import LocalStore
 
 from chunkseg.errors import FormatError
 from chunkseg.storage.formats import omezarr
-from chunkseg.storage.formats.found import Found, check_level, known_axes, stem
+from chunkseg.storage.formats.found import Found, check_level, known_axes, reading, stem
 from chunkseg.storage.formats.npy import default_dims, no_names
 from chunkseg.storage.sources import ZarrSource
 
@@ -46,6 +46,11 @@ def read(path: str, level: int) -> Found:
     ParameterError
         If the level does not exist.
     """
+    with reading(path, "zarr"):
+        return _read(path, level)
+
+
+def _read(path: str, level: int) -> Found:
     node = _open(path)
     if isinstance(node, zarr.Array):
         check_level(path, level, 1)
@@ -53,7 +58,7 @@ def read(path: str, level: int) -> Found:
     attrs = omezarr.ome_attributes(node)
     if "multiscales" in attrs:
         return omezarr.read(path, node, attrs, level)
-    return read(_only_member(path, node, attrs), level)
+    return _read(_only_member(path, node, attrs), level)
 
 
 def of_array(array: zarr.Array[Any], name: str | None = None) -> Found:
@@ -79,8 +84,10 @@ def _dimension_names(array: zarr.Array[Any]) -> tuple[str | None, ...] | None:
 def _open(path: str) -> zarr.Array[Any] | zarr.Group:
     try:
         return zarr.open(LocalStore(path, read_only=True), mode="r")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{path} can't be opened as zarr: {error}") from error
+    except FileNotFoundError as error:
+        raise FormatError(
+            f"{path} is named like a zarr, but has no metadata of one; the copy may be incomplete"
+        ) from error
 
 
 def _only_member(path: str, group: zarr.Group, attrs: dict[str, Any]) -> str:
