@@ -1,1 +1,72 @@
-"""chunkseg: segment and measure microscopy stacks larger than memory, as scikit-image would."""
+"""chunkseg: segment and measure microscopy stacks larger than memory, as scikit-image would.
+
+The public names are loaded when first used, so that ``import chunkseg`` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "binary_erosion": "api.morphology",
+    "clear_border": "api.segmentation",
+    "erosion": "api.morphology",
+    "expand_labels": "api.segmentation",
+    "foreground_fraction": "api.filters",
+    "from_array": "storage.opening",
+    "gaussian": "api.filters",
+    "label": "api.segmentation",
+    "open_image": "storage.opening",
+    "regionprops_table": "api.measurement",
+    "relabel_sequential": "api.segmentation",
+    "Result": "api.result",
+    "store": "api.storing",
+    "summarize": "api.measurement",
+    "threshold_otsu": "api.filters",
+    "Workflow": "api.workflow",
+}
+
+__all__ = [
+    "Result",
+    "Workflow",
+    "__version__",
+    "binary_erosion",
+    "clear_border",
+    "erosion",
+    "expand_labels",
+    "foreground_fraction",
+    "from_array",
+    "gaussian",
+    "label",
+    "open_image",
+    "regionprops_table",
+    "relabel_sequential",
+    "store",
+    "summarize",
+    "threshold_otsu",
+]
+
+if TYPE_CHECKING:
+    from chunkseg.api.filters import foreground_fraction, gaussian, threshold_otsu
+    from chunkseg.api.measurement import regionprops_table, summarize
+    from chunkseg.api.morphology import binary_erosion, erosion
+    from chunkseg.api.result import Result
+    from chunkseg.api.segmentation import clear_border, expand_labels, label, relabel_sequential
+    from chunkseg.api.storing import store
+    from chunkseg.api.workflow import Workflow
+    from chunkseg.storage.opening import from_array, open_image
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'chunkseg' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"chunkseg.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""Whole numbers and coordinates: boxes, halos, blocks, looped axes, spacing and units."""

@@ -41,9 +41,7 @@ class Box:
 
     def grow(self, halo: Sequence[int], within: Box) -> Box:
         """Grow by ``halo`` voxels on both sides of each axis, clipped to the box ``within``."""
-        start = tuple(
-            max(a - h, w) for a, h, w in zip(self.start, halo, within.start, strict=True)
-        )
+        start = tuple(max(a - h, w) for a, h, w in zip(self.start, halo, within.start, strict=True))
         stop = tuple(min(b + h, w) for b, h, w in zip(self.stop, halo, within.stop, strict=True))
         return Box(start, stop)
 
@@ -145,9 +143,7 @@ class Grid:
         """Blocks whose core meets ``box``, in raster order."""
         spans = []
         for edges, a, b in zip(self.edges, box.start, box.stop, strict=True):
-            spans.append(
-                [i for i in range(len(edges) - 1) if edges[i] < b and edges[i + 1] > a]
-            )
+            spans.append([i for i in range(len(edges) - 1) if edges[i] < b and edges[i + 1] > a])
         for index in itertools.product(*spans):
             yield self.block(index)
 

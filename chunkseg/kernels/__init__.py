@@ -1,0 +1,1 @@
+"""One NumPy block in, one out: the only place of SciPy, scikit-image, Numba and cc3d."""

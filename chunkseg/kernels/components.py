@@ -62,6 +62,10 @@ def components(
         return _components_nd(image, connectivity)
     flat_axes = (1,) * max(0, 2 - image.ndim)
     wide = np.ascontiguousarray(image.reshape(flat_axes + image.shape))
+    if wide.dtype == np.bool_:
+        # cc3d 4.1 takes a path of its own for bool that gives wrong ids, or an error, for small
+        # blocks with many components (a test shows it); its path for integers is as fast and right.
+        wide = wide.view(np.uint8)
     neighbours = _CC3D_NEIGHBOURS[wide.ndim][connectivity]
     local, count = cc3d.connected_components(
         wide, connectivity=neighbours, return_N=True, out_dtype=np.uint32
@@ -109,8 +113,8 @@ def _first_voxels(flat: Local, count: int) -> NDArray[np.int64]:  # pragma: no c
     return first
 
 
-def touched(local: Local, count: int, parts: Sequence[tuple[slice, ...]]) -> NDArray[np.bool_]:
-    """Which local ids (index 0 is the background) occur in any of the given parts of the block."""
+def touched(local: Local, count: int, parts: Sequence[Any]) -> NDArray[np.bool_]:
+    """Which local ids (index 0: background) occur in any of the parts (slices or masks)."""
     result = np.zeros(count + 1, np.bool_)
     for part in parts:
         result[local[part]] = True

@@ -1,0 +1,1 @@
+"""The user's parameters and what they mean for blocks and halos."""

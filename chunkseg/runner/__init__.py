@@ -1,0 +1,1 @@
+"""Carries passes out over blocks, on threads or on a cluster."""

@@ -1,0 +1,1 @@
+"""Reading images lazily; writing arrays, records, tables and the output folder."""

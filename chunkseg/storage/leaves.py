@@ -202,3 +202,28 @@ class TiffSource(Region):
             tif.filehandle.seek(self.offset)
             page = tifffile.TiffPage(tif, index=0).asarray(maxworkers=1)
         return np.array(page.reshape(self.shape)[spans], dtype=self.dtype, order="C")
+
+
+@dataclass(frozen=True)
+class MemorySource(Region):
+    """An array in memory."""
+
+    array: Array
+
+    @property
+    def shape(self) -> Shape:
+        """Shape in voxels."""
+        return self.array.shape
+
+    @property
+    def dtype(self) -> DType:
+        """Dtype in native byte order."""
+        return _native(self.array.dtype)
+
+    @property
+    def chunks(self) -> Shape:
+        """Return 1 along each axis: any voxel can be read alone."""
+        return (1,) * self.ndim
+
+    def _read(self, spans: Slices) -> Array:
+        return np.array(self.array[spans], dtype=self.dtype, order="C")

@@ -1,0 +1,73 @@
+"""Tables of objects: physical columns, and summaries of a column per time point."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chunkseg.errors import ParameterError
+from chunkseg.passes.measure import MeasureRecord
+
+SUMMARY = ("column", "unit", "count", "mean", "std", "range", "min", "max")
+
+
+def physical_columns(
+    sums: MeasureRecord, spacing: tuple[float, ...], symbol: str
+) -> dict[str, NDArray[Any]]:
+    """Volume (2-D: area) and centroid in a physical unit, with the unit in the columns' names.
+
+    Parameters
+    ----------
+    sums
+        What was measured, one row per object.
+    spacing
+        Voxel size along each axis.
+    symbol
+        The unit as it appears in names, as ``um``.
+    """
+    size = f"volume_{symbol}3" if len(spacing) == 3 else f"area_{symbol}{len(spacing)}"
+    columns: dict[str, NDArray[Any]] = {size: sums.num_pixels * math.prod(spacing)}
+    for axis, step in enumerate(spacing):
+        mean = sums.coordinates[:, axis] / sums.num_pixels
+        columns[f"centroid_{symbol}-{axis}"] = mean * step
+    return columns
+
+
+def summarize(table: pd.DataFrame, column: str | None = None) -> pd.DataFrame:
+    """Summarise a column per time point; see :func:`chunkseg.summarize`."""
+    name = column if column is not None else _default_column(table)
+    if name not in table.columns:
+        raise ParameterError(f"column {name!r} is not in the table; it has {list(table.columns)}")
+    if "t" not in table.columns:
+        return pd.DataFrame([_summary(table[name], name)])
+    rows = {t: _summary(group[name], name) for t, group in table.groupby("t")}
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(SUMMARY))
+    return frame.rename_axis("t")
+
+
+def _default_column(table: pd.DataFrame) -> str:
+    physical = [str(c) for c in table.columns if re.match(r"(volume|area)_[a-z]+[23]$", str(c))]
+    return physical[0] if physical else "area"
+
+
+def column_unit(name: str) -> str:
+    """Unit of a column, from its name: ``um3`` of ``volume_um3``, ``voxel`` of ``area``."""
+    if name in ("area", "num_pixels", "area_bbox"):
+        return "voxel"
+    found = re.match(r"(?:volume|area|centroid)_([a-z]+[23]?)(?:-\d)?$", name)
+    return found.group(1) if found and not name.endswith("bbox") else ""
+
+
+def _summary(values: pd.Series[Any], name: str) -> dict[str, Any]:
+    data = values.to_numpy(dtype=float)
+    row: dict[str, Any] = {"column": name, "unit": column_unit(name), "count": len(data)}
+    if not len(data):
+        return row | dict.fromkeys(SUMMARY[3:], math.nan)
+    low, high = float(data.min()), float(data.max())
+    spread = {"range": high - low, "min": low, "max": high}
+    return row | {"mean": float(np.mean(data)), "std": float(np.std(data))} | spread

@@ -1,0 +1,140 @@
+"""Otsu's threshold from records: first the range of values, then counts over it, then the
+threshold.
+
+Counts are whole numbers and add up exactly over blocks; the bins are those of the whole frame; so
+the threshold is the one scikit-image finds in memory, to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chunkseg.errors import PixelError
+from chunkseg.geometry.boxes import Box
+from chunkseg.kernels import histogram as kernels
+
+
+@dataclass(frozen=True, slots=True)
+class RangeRecord:
+    """Smallest and largest value of a block, and where it is not finite.
+
+    Attributes
+    ----------
+    low, high
+        Zero-dimensional arrays of the block's dtype; NaN where ``bad`` is not zero.
+    bad, first_bad
+        How many voxels are NaN or infinite, and the raster index within the frame of the first (-1
+        where there is none).
+    """
+
+    low: NDArray[Any]
+    high: NDArray[Any]
+    bad: int
+    first_bad: int
+
+
+def range_block(
+    values: NDArray[Any], core: Box, frame: Box, raw: NDArray[Any] | None = None
+) -> RangeRecord:
+    """Range of the values of a block.
+
+    Parameters
+    ----------
+    values
+        The voxels of ``core``.
+    core, frame
+        Where the block lies, and the frame's box.
+    raw
+        The voxels to be searched for NaN and infinity, where they are not ``values`` themselves.
+    """
+    bad, first = kernels.nonfinite(values if raw is None else raw)
+    if first >= 0:
+        where = np.unravel_index(first, core.shape)
+        moved = [int(w) + a for w, a in zip(where, core.start, strict=True)]
+        first = int(np.ravel_multi_index(moved, frame.shape))
+    low, high = kernels.value_range(values)
+    return RangeRecord(np.asarray(low), np.asarray(high), bad, first)
+
+
+def merge_ranges(records: Iterable[RangeRecord], frame: Box) -> tuple[Any, Any]:
+    """Range of a frame.
+
+    Returns
+    -------
+    low, high : NumPy scalars of the image's dtype
+
+    Raises
+    ------
+    PixelError
+        If any voxel is NaN or infinite; the message counts them and names the first.
+    """
+    records = list(records)
+    bad = sum(int(r.bad) for r in records)
+    if bad:
+        first = min(int(r.first_bad) for r in records if r.bad)
+        where = tuple(int(i) for i in np.unravel_index(first, frame.shape))
+        raise PixelError(
+            f"Otsu's threshold and the blur need finite values, but {bad} of {frame.size} voxels "
+            f"are NaN or infinite, the first at index {where}. Replace them first, as with "
+            "image.fillna(0) or numpy.nan_to_num."
+        )
+    low = min(r.low[()] for r in records)
+    high = max(r.high[()] for r in records)
+    return low, high
+
+
+@dataclass(frozen=True, slots=True)
+class CountsRecord:
+    """Counts of a block: over fixed bins (``values`` None), or of each distinct integer value."""
+
+    counts: NDArray[np.int64]
+    values: NDArray[Any] | None
+
+
+def counts_block(values: NDArray[Any], low: Any, high: Any, nbins: int) -> CountsRecord:
+    """Histogram of a block over the frame's range; integer images count each distinct value."""
+    if values.dtype.kind in "iu":
+        distinct, counts = kernels.integer_histogram(values)
+        return CountsRecord(counts, distinct)
+    if values.dtype == np.bool_:
+        values, low, high = values.astype(np.float64), np.float64(low), np.float64(high)
+    return CountsRecord(kernels.float_histogram(values, low, high, nbins), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts of a frame and the value at the centre of each bin."""
+
+    counts: NDArray[np.int64]
+    centers: NDArray[Any]
+
+
+def merge_counts(records: Iterable[CountsRecord], low: Any, high: Any, nbins: int) -> Histogram:
+    """Add up the counts of a frame's blocks."""
+    records = list(records)
+    if records[0].values is not None:
+        return _merge_distinct(records)
+    counts = np.sum([r.counts for r in records], axis=0)
+    if isinstance(low, np.bool_):
+        low, high = np.float64(low), np.float64(high)
+    edges = kernels.bin_edges(low, high, nbins)
+    return Histogram(counts, (edges[:-1] + edges[1:]) / 2.0)
+
+
+def _merge_distinct(records: list[CountsRecord]) -> Histogram:
+    values = np.concatenate([r.values for r in records if r.values is not None])
+    counts = np.concatenate([r.counts for r in records])
+    distinct, where = np.unique(values, return_inverse=True)
+    total = np.zeros(len(distinct), np.int64)
+    np.add.at(total, where, counts)
+    return Histogram(total, distinct.astype(np.int64) if distinct.dtype.kind == "i" else distinct)
+
+
+def otsu(histogram: Histogram, low: Any, high: Any) -> Any:
+    """Otsu's threshold; a constant image returns its value, as in scikit-image."""
+    return low if low == high else kernels.otsu(histogram.counts, histogram.centers)

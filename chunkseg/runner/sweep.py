@@ -1,0 +1,167 @@
+"""A sweep: one task per block over all blocks of some frames, region by region, keeping records.
+
+The runner knows nothing of what a task does. A task says which box of which input it needs for a
+block; inputs that can be read by coordinates are read inside the task, lazy dask arrays are
+computed by dask and handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+
+from chunkseg.geometry.boxes import Block, Box, Grid, Slices
+from chunkseg.geometry.layout import Layout
+from chunkseg.runner.execution import Call, Execution
+from chunkseg.storage.leaves import Source
+from chunkseg.storage.records import Records
+from chunkseg.storage.sources import source_of
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+REGION_BLOCKS = 64
+LAZY_REGION_BYTES = 2**28
+
+
+class Task(Protocol[R_co]):
+    """What a sweep does with each block."""
+
+    @property
+    def name(self) -> str:
+        """Name of the pass, seen in progress bars and on dask's dashboard."""
+
+    def reads(self, block: Block) -> Sequence[Box | None]:
+        """Box to read of each input; None where an input is not needed."""
+
+    def __call__(self, block: Block, *arrays: Any) -> R_co:
+        """Do the work of one block and return its record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An array to sweep over: one that can be read by coordinates, or a lazy dask array."""
+
+    data: Source | da.Array
+    layout: Layout
+
+    @classmethod
+    def of(cls, array: Any, layout: Layout) -> Input:
+        """Take an array as input; of a dask array over a stored one, the stored one is taken."""
+        if isinstance(array, da.Array):
+            return cls(source_of(array) or array, layout)
+        return cls(array, layout)
+
+    @property
+    def lazy(self) -> bool:
+        """Whether dask has to compute what is read."""
+        return isinstance(self.data, da.Array)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A part of a stored array, read where the task runs."""
+
+    data: Source
+    slices: Slices
+    layout: Layout
+
+    def __call__(self) -> NDArray[Any]:
+        return self.layout.take_frame(np.asarray(self.data[self.slices]))
+
+
+@dataclass(frozen=True, slots=True)
+class _BlockCall:
+    """A task bound to its block: reads what can be read, takes the rest as arguments."""
+
+    task: Callable[..., Any]
+    block: Block
+    inputs: tuple[_Read | Layout | None, ...]
+
+    def __call__(self, *computed: NDArray[Any]) -> Any:
+        rest = iter(computed)
+        arrays: list[NDArray[Any] | None] = []
+        for piece in self.inputs:
+            if isinstance(piece, _Read):
+                arrays.append(piece())
+            elif isinstance(piece, Layout):
+                arrays.append(piece.take_frame(np.asarray(next(rest))))
+            else:
+                arrays.append(None)
+        return self.task(self.block, *arrays)
+
+
+@dataclass(frozen=True)
+class Sweeper(Generic[R]):
+    """Runs tasks over the blocks of a set of frames.
+
+    Attributes
+    ----------
+    grid
+        The blocks of a frame.
+    frames
+        Numbers of the frames.
+    execution
+        Where tasks run.
+    progress
+        Called as ``progress(pass name, blocks done, blocks in all)``.
+    """
+
+    grid: Grid
+    frames: range
+    execution: Execution
+    progress: Callable[[str, int, int], None] = field(default=lambda name, done, total: None)
+
+    def run(self, task: Task[R], inputs: Sequence[Input], records: Records[R]) -> Records[R]:
+        """Sweep, region by region, and return the records."""
+        total = len(self.grid) * len(self.frames)
+        done = 0
+
+        def advance(n: int) -> None:
+            nonlocal done
+            done += n
+            self.progress(task.name, done, total)
+
+        self.progress(task.name, 0, total)
+        for number, region in enumerate(self._regions(inputs)):
+            calls = [_call(task, block, inputs) for block in region]
+            records.append(number, region, self.execution.compute(calls, advance))
+        return records
+
+    def _regions(self, inputs: Sequence[Input]) -> Any:
+        for region in self.grid.regions(len(self.frames), self._region_limit(inputs)):
+            yield [Block(self.frames[b.frame], b.number, b.index, b.core) for b in region]
+
+    def _region_limit(self, inputs: Sequence[Input]) -> int:
+        """Blocks per region: fewer where dask keeps what blocks of a region share.
+
+        The number must not depend on the workers: records are merged region by region, and float
+        sums with them.
+        """
+        lazy = [i.data for i in inputs if i.lazy]
+        if not lazy:
+            return REGION_BLOCKS
+        largest = self.grid.block((0,) * self.grid.ndim).core.size
+        size = largest * max(8, *(array.dtype.itemsize for array in lazy))
+        return min(REGION_BLOCKS, max(8, LAZY_REGION_BYTES // max(size, 1)))
+
+
+def _call(task: Task[Any], block: Block, inputs: Sequence[Input]) -> Call:
+    pieces: list[_Read | Layout | None] = []
+    arrays = []
+    for source, box in zip(inputs, task.reads(block), strict=True):
+        if box is None:
+            pieces.append(None)
+            continue
+        slices = source.layout.slices(block.frame, box)
+        if isinstance(source.data, da.Array):
+            arrays.append(source.data[slices])
+            pieces.append(source.layout)
+        else:
+            pieces.append(_Read(source.data, slices, source.layout))
+    return Call(_BlockCall(task, block, tuple(pieces)), task.name, tuple(arrays))

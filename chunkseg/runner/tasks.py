@@ -1,0 +1,167 @@
+"""The tasks of public functions and of the workflow: a pass, what it reads and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chunkseg.geometry.boxes import Block, Box
+from chunkseg.kernels.sums import compact
+from chunkseg.passes.components import ComponentsPass, ComponentsRecord
+from chunkseg.passes.counting import LabelsPresent, VoxelCount, labels_present
+from chunkseg.passes.measure import MeasureRecord, measure_block
+from chunkseg.passes.steps import Chain, chain_halo, run_chain
+from chunkseg.passes.threshold import (
+    CountsRecord,
+    RangeRecord,
+    counts_block,
+    range_block,
+)
+from chunkseg.storage.arrays import Sink
+
+
+@dataclass(frozen=True, slots=True)
+class Chained:
+    """What tasks share that run a chain of voxel-wise steps on the grown block first."""
+
+    frame: Box
+    chain: Chain
+
+    def grown(self, core: Box) -> Box:
+        """Box that is read for a block."""
+        return core.grow(chain_halo(self.chain, len(core.start)), self.frame)
+
+    def run(self, array: NDArray[Any], core: Box) -> NDArray[Any]:
+        """Values of the core."""
+        return run_chain(self.chain, array, self.grown(core), core, self.frame)
+
+
+@dataclass(frozen=True, slots=True)
+class RangeTask:
+    """Range of an image after a chain of steps; NaN and infinity are searched in what is read."""
+
+    chained: Chained
+    sink: Sink | None = None
+    name: str = "range"
+
+    def reads(self, block: Block) -> Sequence[Box | None]:
+        """Return the grown block."""
+        return (self.chained.grown(block.core),)
+
+    def __call__(self, block: Block, image: NDArray[Any]) -> RangeRecord:
+        """Find the range of one block."""
+        values = self.chained.run(image, block.core)
+        if self.sink is not None:
+            self.sink.write(block.frame, block.core, values)
+        raw = image[block.core.slices(origin=self.chained.grown(block.core).start)]
+        return range_block(values, block.core, self.chained.frame, raw=raw)
+
+
+@dataclass(frozen=True, slots=True)
+class CountsTask:
+    """Histogram of an image after a chain of steps, over the range of each frame."""
+
+    chained: Chained
+    ranges: dict[int, tuple[Any, Any]]
+    nbins: int
+    name: str = "histogram"
+
+    def reads(self, block: Block) -> Sequence[Box | None]:
+        """Return the grown block."""
+        return (self.chained.grown(block.core),)
+
+    def __call__(self, block: Block, image: NDArray[Any]) -> CountsRecord:
+        """Count the values of one block."""
+        low, high = self.ranges[block.frame]
+        return counts_block(self.chained.run(image, block.core), low, high, self.nbins)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTask:
+    """Connected components of an image; with a mask, what lies outside it is border."""
+
+    rule: ComponentsPass
+    frame: Box
+    sink: Sink | None = None
+    name: str = "label"
+
+    def reads(self, block: Block) -> Sequence[Box | None]:
+        """Return the block, once per input."""
+        return (block.core, block.core) if self.rule.masked else (block.core,)
+
+    def __call__(
+        self, block: Block, image: NDArray[Any], mask: NDArray[np.bool_] | None = None
+    ) -> ComponentsRecord:
+        """Label one block."""
+        local, record = self.rule.block(image, block.core, self.frame, mask)
+        if self.sink is not None:
+            self.sink.write(block.frame, block.core, local)
+        return record
+
+
+@dataclass(frozen=True, slots=True)
+class ForegroundTask:
+    """Count the foreground voxels of a mask."""
+
+    name: str = "foreground"
+
+    def reads(self, block: Block) -> Sequence[Box | None]:
+        """Return the block."""
+        return (block.core,)
+
+    def __call__(self, block: Block, mask: NDArray[Any]) -> VoxelCount:
+        """Count one block."""
+        return VoxelCount(int(np.count_nonzero(mask)))
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTask:
+    """Write an array."""
+
+    sink: Sink
+    name: str = "store"
+
+    def reads(self, block: Block) -> Sequence[Box | None]:
+        """Return the block."""
+        return (block.core,)
+
+    def __call__(self, block: Block, values: NDArray[Any]) -> VoxelCount:
+        """Write one block."""
+        self.sink.write(block.frame, block.core, values)
+        return VoxelCount(values.size)
+
+
+@dataclass(frozen=True, slots=True)
+class UniqueTask:
+    """Find the labels that occur."""
+
+    name: str = "labels"
+
+    def reads(self, block: Block) -> Sequence[Box | None]:
+        """Return the block."""
+        return (block.core,)
+
+    def __call__(self, block: Block, labels: NDArray[Any]) -> LabelsPresent:
+        """Find the labels of one block."""
+        return labels_present(labels)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureTask:
+    """Measure the labels of a label image, with any number of intensity images."""
+
+    images: int
+    name: str = "measure"
+
+    def reads(self, block: Block) -> Sequence[Box | None]:
+        """Return the block, once per input."""
+        return (block.core,) * (1 + self.images)
+
+    def __call__(self, block: Block, labels: NDArray[Any], *images: NDArray[Any]) -> MeasureRecord:
+        """Measure one block."""
+        ids, local = compact(labels)
+        return measure_block(local, ids, images, block.core)

@@ -1,0 +1,91 @@
+"""Zarr arrays that chunkseg writes: whole chunks only, each by one task, with checksums.
+
+A block is written by the one task that computes it and is made of whole chunks, so that no two
+tasks ever touch one chunk and no chunk is ever read back to be completed. Every chunk carries a
+CRC32C, so that a flipped bit is an error when read and never a silent change. Chunks of background
+are stored like others: an absent chunk is a chunk that was not written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import Crc32cCodec, ZstdCodec
+
+from chunkseg.geometry.boxes import Box, Shape
+from chunkseg.geometry.layout import Layout
+
+LARGEST_CHUNK_EDGE = {1: 2**18, 2: 512, 3: 64}
+
+
+def chunk_shape(block: Sequence[int]) -> Shape:
+    """Shape of the chunks that a block of a frame is stored in: they divide the block's edges."""
+    largest = LARGEST_CHUNK_EDGE.get(len(block), 32)
+    return tuple(_largest_divisor(n, largest) for n in block)
+
+
+def _largest_divisor(n: int, largest: int) -> int:
+    """Largest divisor of ``n`` up to ``largest``, unless that is so small that ``n`` is better."""
+    best = next(d for d in range(min(max(n, 1), largest), 0, -1) if n % d == 0)
+    return best if best * 4 >= min(n, largest) else n
+
+
+def create_array(
+    path: Path,
+    layout: Layout,
+    block: Sequence[int],
+    dtype: Any,
+    dims: Sequence[str] | None = None,
+    attributes: Mapping[str, Any] | None = None,
+) -> zarr.Array[Any]:
+    """Create a checksummed zarr v3 array whose chunks divide blocks of a frame.
+
+    Parameters
+    ----------
+    path
+        Folder of the array; its parents are made.
+    layout
+        Shape and roles of the axes; a chunk spans one frame only.
+    block
+        Shape of the blocks that will be written, along the spatial axes.
+    dtype
+        Type of the voxels.
+    dims
+        Names of the axes, recorded as the array's dimension names.
+    attributes
+        Further attributes.
+    """
+    return zarr.create_array(
+        store=str(path),
+        shape=layout.shape,
+        chunks=layout.per_axis(chunk_shape(block), 1),
+        dtype=np.dtype(dtype),
+        compressors=[ZstdCodec(level=1), Crc32cCodec()],
+        fill_value=0,
+        dimension_names=list(dims) if dims is not None else None,
+        attributes=dict(attributes or {}),
+        config={"write_empty_chunks": True},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """Where the blocks of one array go."""
+
+    array: zarr.Array[Any]
+    layout: Layout
+
+    def write(self, frame: int, box: Box, data: NDArray[Any]) -> None:
+        """Write a block of one frame; it must be made of whole chunks."""
+        for axis, a, b in zip(self.layout.spatial, box.start, box.stop, strict=True):
+            chunk, end = self.array.chunks[axis], self.array.shape[axis]
+            if a % chunk or (b % chunk and b != end):
+                raise AssertionError(f"block {box} is not made of whole chunks {self.array.chunks}")
+        data = data.astype(self.array.dtype, copy=False)
+        self.array[self.layout.slices(frame, box)] = self.layout.give_frame(data)

@@ -1,0 +1,154 @@
+"""Look-up tables from the local ids of blocks to values, for the frames of one sweep.
+
+They are kept in memory, or as ``.npy`` files that every worker maps, so that no task carries a
+table with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chunkseg.geometry.boxes import Box, Grid
+from chunkseg.geometry.layout import Layout
+from chunkseg.kernels.components import look_up
+from chunkseg.passes.components import Lookup
+from chunkseg.storage.leaves import Region, Source
+
+
+class _Tables(NamedTuple):
+    """The tables of all frames end to end.
+
+    Frame ``f``'s background is ``table[starts[f]]``; local id ``i`` (from 1) of its block ``b``
+    stands at ``table[starts[f] + offsets[f, b] + i]``.
+    """
+
+    starts: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    table: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Lookups:
+    """Tables of several frames, in memory or in a folder.
+
+    Attributes
+    ----------
+    first
+        Number of the first frame.
+    tables
+        The tables, or the folder that holds them.
+    """
+
+    first: int
+    tables: _Tables | Path
+
+    @classmethod
+    def of(cls, lookups: Mapping[int, Lookup], folder: Path | None = None) -> Lookups:
+        """Gather the look-ups of consecutive frames, in memory or into a new ``folder``."""
+        frames = sorted(lookups)
+        members = [lookups[frame] for frame in frames]
+        lengths = [len(member.table) for member in members]
+        tables = _Tables(
+            np.cumsum([0, *lengths[:-1]]),
+            np.stack([member.offsets for member in members]),
+            np.stack([member.sizes for member in members]),
+            np.concatenate([member.table for member in members]),
+        )
+        if folder is None:
+            return cls(frames[0], tables)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, array in tables._asdict().items():
+            np.save(folder / f"{name}.npy", array)
+        return cls(frames[0], folder)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values looked up."""
+        return self._load().table.dtype
+
+    def of_block(self, frame: int, number: int) -> NDArray[Any]:
+        """Table of one block, indexed by local id; entry 0 is the background's."""
+        tables = self._load()
+        row = frame - self.first
+        background = int(tables.starts[row])
+        begin = background + int(tables.offsets[row, number]) + 1
+        own = tables.table[begin : begin + int(tables.sizes[row, number])]
+        return np.concatenate([tables.table[background : background + 1], own])
+
+    def _load(self) -> _Tables:
+        return _mapped(self.tables) if isinstance(self.tables, Path) else self.tables
+
+
+@lru_cache(maxsize=8)
+def _mapped(folder: Path) -> _Tables:
+    return _Tables(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in _Tables._fields))
+
+
+@dataclass(frozen=True)
+class LookedUp(Region):
+    """A stored array of local ids, read through the look-up tables of its blocks.
+
+    Attributes
+    ----------
+    local
+        The array of local ids, of the layout's shape.
+    layout
+        Its axes.
+    grid
+        The blocks that the local ids belong to.
+    lookups
+        Their tables.
+    """
+
+    local: Source
+    layout: Layout
+    grid: Grid
+    lookups: Lookups
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape in voxels."""
+        return self.layout.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values looked up."""
+        return self.lookups.dtype
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """Chunks of the stored array."""
+        return self.local.chunks
+
+    def _read(self, spans: tuple[slice, ...]) -> NDArray[Any]:
+        result = np.empty([s.stop - s.start for s in spans], self.dtype)
+        loops = [spans[axis] for axis in self.layout.looped]
+        box = Box(
+            tuple(spans[axis].start for axis in self.layout.spatial),
+            tuple(spans[axis].stop for axis in self.layout.spatial),
+        )
+        for position in np.ndindex(*[s.stop - s.start for s in loops]):
+            index = [s.start + p for s, p in zip(loops, position, strict=True)]
+            frame = int(np.ravel_multi_index(index, self.layout.loop_shape)) if index else 0
+            where = [slice(None)] * len(spans)
+            for axis, p in zip(self.layout.looped, position, strict=True):
+                where[axis] = slice(p, p + 1)
+            result[tuple(where)] = self.layout.give_frame(self._frame(frame, box))
+        return result
+
+    def _frame(self, frame: int, box: Box) -> NDArray[Any]:
+        local = self.layout.take_frame(self.local[self.layout.slices(frame, box)])
+        result = np.empty(box.shape, self.dtype)
+        for block in self.grid.overlapping(box):
+            part = block.core.intersect(box).slices(origin=box.start)
+            table = self.lookups.of_block(frame, block.number)
+            result[part] = look_up(np.ascontiguousarray(local[part]), table)
+        return result

@@ -1,0 +1,117 @@
+"""Records of a pass: kept in memory, or in one file per region of blocks.
+
+A record is a dataclass of arrays, whole numbers and None. A file holds the records of a region,
+field by field and end to end, with checksums (zip's CRC-32); it appears by an atomic rename,
+complete or not at all, and is the sign that the region's blocks are done.
+"""
+
+from __future__ import annotations
+
+import os
+import types
+import typing
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chunkseg.geometry.boxes import Block, Box
+
+R = TypeVar("R")
+
+
+class Records(Generic[R]):
+    """The records of one pass over one set of frames.
+
+    Parameters
+    ----------
+    kind
+        The dataclass of the records.
+    folder
+        Where the files go; None keeps the records in memory.
+    """
+
+    def __init__(self, kind: type[R], folder: Path | None = None) -> None:
+        self.kind = kind
+        self.folder = folder
+        self._memory: list[tuple[Block, R]] = []
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def append(self, region: int, blocks: Sequence[Block], records: Sequence[R]) -> None:
+        """Keep the records of one region of blocks."""
+        if self.folder is None:
+            self._memory.extend(zip(blocks, records, strict=True))
+        else:
+            write_arrays(self.folder / f"{region:06d}.npz", _pack(blocks, records))
+
+    def __iter__(self) -> Iterator[tuple[Block, R]]:
+        """All blocks with their records, region by region."""
+        yield from self._memory
+        if self.folder is not None:
+            for path in sorted(self.folder.glob("*.npz")):
+                with np.load(path) as file:
+                    yield from _unpack(self.kind, dict(file))
+
+
+def write_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    """Write arrays to an ``.npz`` file that appears complete, on disk, or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with partial.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _pack(blocks: Sequence[Block], records: Sequence[Any]) -> dict[str, NDArray[Any]]:
+    packed = {
+        "frame": np.array([b.frame for b in blocks]),
+        "number": np.array([b.number for b in blocks]),
+        "index": np.array([b.index for b in blocks]),
+        "start": np.array([b.core.start for b in blocks]),
+        "stop": np.array([b.core.stop for b in blocks]),
+    }
+    for field in fields(records[0]):
+        values = [getattr(r, field.name) for r in records]
+        packed[f"{field.name}.there"] = np.array([v is not None for v in values])
+        arrays = [np.asarray(v) for v in values if v is not None]
+        if arrays:
+            packed[f"{field.name}.shape"] = np.array([a.shape for a in arrays], np.int64)
+            packed[f"{field.name}.data"] = np.concatenate([a.reshape(-1) for a in arrays])
+    return packed
+
+
+def _unpack(kind: type[R], packed: dict[str, NDArray[Any]]) -> Iterator[tuple[Block, R]]:
+    hints = typing.get_type_hints(kind)
+    names = [f.name for f in fields(typing.cast(Any, kind))]
+    columns = {name: _split(packed, name, _is_number(hints[name])) for name in names}
+    index, start, stop = (packed[k].tolist() for k in ("index", "start", "stop"))
+    for i, (frame, number) in enumerate(zip(packed["frame"], packed["number"], strict=True)):
+        core = Box(tuple(start[i]), tuple(stop[i]))
+        block = Block(int(frame), int(number), tuple(index[i]), core)
+        yield block, kind(**{name: columns[name][i] for name in names})
+
+
+def _is_number(hint: Any) -> bool:
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    return int in options or float in options
+
+
+def _split(packed: dict[str, NDArray[Any]], name: str, number: bool) -> list[Any]:
+    there = packed[f"{name}.there"]
+    if not there.any():
+        return [None] * len(there)
+    shapes = packed[f"{name}.shape"]
+    ends = np.cumsum(np.prod(shapes, axis=1, dtype=np.int64))
+    data = packed[f"{name}.data"]
+    parts = iter(np.split(data, ends[:-1]))
+    sizes = iter(shapes)
+    return [_restore(next(parts), next(sizes), number) if t else None for t in there]
+
+
+def _restore(part: NDArray[Any], shape: NDArray[np.int64], number: bool) -> Any:
+    return part[0].item() if number else part.reshape(tuple(shape))
