@@ -149,7 +149,7 @@ def _metadata(
 ) -> tuple[Calibration, tuple[str, ...] | None]:
     if tif.is_ome:
         return _ome(tif.ome_metadata)
-    calibration = _imagej(tif, dims) if tif.is_imagej else Calibration()
+    calibration = _imagej(tif) if tif.is_imagej else Calibration()
     return calibration, _colours(series) or _imagej_channels(tif, dims, series)
 
 
@@ -172,7 +172,7 @@ def _ome(xml: str) -> tuple[Calibration, tuple[str, ...] | None]:
     return Calibration(spacing, units), tuple(names) if names and all(names) else None
 
 
-def _imagej(tif: tifffile.TiffFile, dims: tuple[str | None, ...]) -> Calibration:
+def _imagej(tif: tifffile.TiffFile) -> Calibration:
     """Spacing of ImageJ: 1 / resolution in x and y, ``spacing`` in z, ``finterval`` in t."""
     told: Mapping[str, Any] = tif.imagej_metadata or {}
     tags = tif.pages.first.tags
@@ -184,7 +184,7 @@ def _imagej(tif: tifffile.TiffFile, dims: tuple[str | None, ...]) -> Calibration
         ("z", _size(told.get("spacing")), str(told.get("zunit", unit))),
         ("t", _size(told.get("finterval")), str(told.get("tunit", "sec"))),
     ):
-        if step and dim in dims and own and own.casefold() not in ("inch", "in"):
+        if step and own and own.casefold() not in ("inch", "in"):
             spacing[dim], units[dim] = step, own
     return Calibration(spacing, units)
 
