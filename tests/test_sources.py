@@ -233,7 +233,7 @@ def test_default_chunks_keep_stored_chunks_whole(data: st.DataObject, ndim: int)
     shape = tuple(data.draw(st.integers(1, 5000)) for _ in range(ndim))
     stored = tuple(data.draw(st.integers(1, n)) for n in shape)
     looped = data.draw(st.sets(st.integers(0, ndim - 1)))
-    chunks = sources._default_chunks(Described.of(shape, stored), tuple(looped))
+    chunks = sources.default_chunks(Described.of(shape, stored), tuple(looped))
     for axis, (chunk, unit, n) in enumerate(zip(chunks, stored, shape, strict=True)):
         assert chunk % unit == 0 or chunk == n
         assert chunk == unit or axis not in looped
@@ -243,11 +243,11 @@ def test_default_chunks_keep_stored_chunks_whole(data: st.DataObject, ndim: int)
 
 def test_default_chunks_are_near_cubes_of_two_million_voxels() -> None:
     raw = Described.of((3, 2, 900, 900, 900), (1,) * 5)
-    assert sources._default_chunks(raw, (0, 1)) == (1, 1, 128, 128, 128)
+    assert sources.default_chunks(raw, (0, 1)) == (1, 1, 128, 128, 128)
     pages = Described.of((500, 512, 512), (1, 512, 512))
-    assert sources._default_chunks(pages, ()) == (8, 512, 512)
+    assert sources.default_chunks(pages, ()) == (8, 512, 512)
     big = Described.of((50, 4096, 4096), (1, 4096, 4096))
-    assert sources._default_chunks(big, ()) == (1, 4096, 4096)
+    assert sources.default_chunks(big, ()) == (1, 4096, 4096)
 
 
 @pytest.mark.parametrize("chunks", [(2, 2), (0, 2, 2), (-1, 2, 2)])

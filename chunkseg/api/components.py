@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.api.given import Given, map_indexed_frames
-from chunkseg.api.sweeping import Kept, Scratch, blocks_by_frame, kept, stored_as, sweep
+from chunkseg.api.sweeping import Kept, Scratch, kept, stored_as, sweep
 from chunkseg.geometry.boxes import Grid
 from chunkseg.kernels.components import components, look_up
 from chunkseg.passes.components import Components, ComponentsPass, ComponentsRecord, Lookup
@@ -53,7 +53,7 @@ class Found:
         grid = local.grid if local else given.grid
         task = LabelTask(rule, grid.frame, local.sink if local else None)
         records = sweep(given, task, [given.data, *more], ComponentsRecord, grid)
-        frames = {frame: rule.merge(group, grid) for frame, group in blocks_by_frame(records)}
+        frames = {frame: rule.merge(group, grid) for frame, group in records.frames()}
         return cls(given, rule, grid, local, frames)
 
     def looked_up(self, table: Callable[[Components], Lookup]) -> da.Array:

@@ -9,7 +9,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -18,7 +17,7 @@ import dask.array as da
 
 from chunkseg.api.given import Given
 from chunkseg.errors import OutputExistsError, ParameterError
-from chunkseg.geometry.boxes import Block, Grid
+from chunkseg.geometry.boxes import Grid
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.sweep import Input, Sweeper, Task
 from chunkseg.storage.arrays import Sink, create_array
@@ -103,15 +102,10 @@ def sweep(
     return sweeper.run(task, inputs, Records(kind))
 
 
-def blocks_by_frame(records: Records[R]) -> Iterator[tuple[int, Iterator[tuple[Block, R]]]]:
-    """Each frame with its blocks and their records."""
-    return groupby(records, key=lambda item: item[0].frame)
-
-
 def by_frame(records: Records[R]) -> Iterator[tuple[int, list[R]]]:
-    """Each frame with its records."""
-    for frame, group in blocks_by_frame(records):
-        yield frame, [record for _, record in group]
+    """Each frame with its records, in block order: float sums must not depend on the regions."""
+    for frame, group in records.frames():
+        yield frame, [record for _, record in sorted(group, key=lambda item: item[0].number)]
 
 
 def stored_as(kept_array: Any, given: Given) -> da.Array:

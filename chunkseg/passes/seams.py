@@ -39,6 +39,9 @@ class Faces:
 
 def encode_faces(local: Local) -> Faces:
     """Run-length encode the outermost planes of a block of local ids."""
+    if local.size == 0:
+        none = np.zeros(0, np.uint32)
+        return Faces(none, none, np.zeros(2 * local.ndim, np.int64))
     starts, ids, lengths = [], [], []
     for axis in range(local.ndim):
         for side in (0, -1):

@@ -79,6 +79,22 @@ class Above:
 
 
 @dataclass(frozen=True, slots=True)
+class NotZero:
+    """Voxels that are not 0: an image that is already a mask."""
+
+    ndim: int
+
+    @property
+    def halo(self) -> Shape:
+        """No neighbour matters."""
+        return (0,) * self.ndim
+
+    def __call__(self, array: NDArray[Any], inner: Slices) -> NDArray[Any]:
+        """Compare."""
+        return np.asarray(array[inner] != 0)
+
+
+@dataclass(frozen=True, slots=True)
 class ErodeBall:
     """Erosion of a mask by a ball or disk of ``radius`` voxels, ``iterations`` times."""
 

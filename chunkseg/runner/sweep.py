@@ -7,7 +7,7 @@ computed by dask and handed in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -117,8 +117,18 @@ class Sweeper(Generic[R]):
     execution: Execution
     progress: Callable[[str, int, int], None] = field(default=lambda name, done, total: None)
 
-    def run(self, task: Task[R], inputs: Sequence[Input], records: Records[R]) -> Records[R]:
-        """Sweep, region by region, and return the records."""
+    def run(
+        self,
+        task: Task[R],
+        inputs: Sequence[Input],
+        records: Records[R],
+        skip: Container[tuple[int, int]] = (),
+    ) -> Records[R]:
+        """Sweep, region by region, and return the records.
+
+        For the blocks in ``skip`` (frame, number) nothing is read: the task is given None for each
+        input.
+        """
         total = len(self.grid) * len(self.frames)
         done = 0
 
@@ -129,7 +139,9 @@ class Sweeper(Generic[R]):
 
         self.progress(task.name, 0, total)
         for number, region in enumerate(self._regions(inputs)):
-            calls = [_call(task, block, inputs) for block in region]
+            calls = [
+                _call(task, block, inputs, (block.frame, block.number) in skip) for block in region
+            ]
             records.append(number, region, self.execution.compute(calls, advance))
         return records
 
@@ -151,11 +163,11 @@ class Sweeper(Generic[R]):
         return min(REGION_BLOCKS, max(8, LAZY_REGION_BYTES // max(size, 1)))
 
 
-def _call(task: Task[Any], block: Block, inputs: Sequence[Input]) -> Call:
+def _call(task: Task[Any], block: Block, inputs: Sequence[Input], skipped: bool) -> Call:
     pieces: list[_Read | Layout | None] = []
     arrays = []
     for source, box in zip(inputs, task.reads(block), strict=True):
-        if box is None:
+        if box is None or skipped:
             pieces.append(None)
             continue
         slices = source.layout.slices(block.frame, box)

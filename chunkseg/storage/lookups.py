@@ -66,7 +66,7 @@ class Lookups:
             return cls(frames[0], tables)
         folder.mkdir(parents=True, exist_ok=True)
         for name, array in tables._asdict().items():
-            np.save(folder / f"{name}.npy", array)
+            _save(folder / f"{name}.npy", array)
         return cls(frames[0], folder)
 
     @property
@@ -84,11 +84,23 @@ class Lookups:
         return np.concatenate([tables.table[background : background + 1], own])
 
     def _load(self) -> _Tables:
-        return _mapped(self.tables) if isinstance(self.tables, Path) else self.tables
+        if not isinstance(self.tables, Path):
+            return self.tables
+        state = (self.tables / "table.npy").stat()
+        return _mapped(self.tables, (state.st_ino, state.st_mtime_ns))
+
+
+def _save(path: Path, array: NDArray[Any]) -> None:
+    """Write a new file in place of an old one, which others may have mapped."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        np.save(file, array)
+    partial.replace(path)
 
 
 @lru_cache(maxsize=8)
-def _mapped(folder: Path) -> _Tables:
+def _mapped(folder: Path, version: tuple[int, int]) -> _Tables:
+    """Map the tables of a folder; ``version`` tells one run's from those of the next."""
     return _Tables(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in _Tables._fields))
 
 

@@ -1,8 +1,8 @@
 """Records of a pass: kept in memory, or in one file per region of blocks.
 
-A record is a dataclass of arrays, whole numbers and None. A file holds the records of a region,
-field by field and end to end, with checksums (zip's CRC-32); it appears by an atomic rename,
-complete or not at all, and is the sign that the region's blocks are done.
+A record is a dataclass of arrays, whole numbers, None and further records. A file holds the records
+of a region, field by field and end to end, with checksums (zip's CRC-32); it appears by an atomic
+rename, complete or not at all, and is the sign that the region's blocks are done.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import types
 import typing
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -56,6 +57,10 @@ class Records(Generic[R]):
                 with np.load(path) as file:
                     yield from _unpack(self.kind, dict(file))
 
+    def frames(self) -> Iterator[tuple[int, Iterator[tuple[Block, R]]]]:
+        """Each frame with its blocks and their records; to be consumed in order."""
+        return groupby(self, key=lambda item: item[0].frame)
+
 
 def write_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Write arrays to an ``.npz`` file that appears complete, on disk, or not at all."""
@@ -75,25 +80,43 @@ def _pack(blocks: Sequence[Block], records: Sequence[Any]) -> dict[str, NDArray[
         "start": np.array([b.core.start for b in blocks]),
         "stop": np.array([b.core.stop for b in blocks]),
     }
-    for field in fields(records[0]):
-        values = [getattr(r, field.name) for r in records]
-        packed[f"{field.name}.there"] = np.array([v is not None for v in values])
+    flat = [dict(_flatten(record)) for record in records]
+    for name in flat[0]:
+        values = [record[name] for record in flat]
+        packed[f"{name}.there"] = np.array([v is not None for v in values])
         arrays = [np.asarray(v) for v in values if v is not None]
         if arrays:
-            packed[f"{field.name}.shape"] = np.array([a.shape for a in arrays], np.int64)
-            packed[f"{field.name}.data"] = np.concatenate([a.reshape(-1) for a in arrays])
+            packed[f"{name}.shape"] = np.array([a.shape for a in arrays], np.int64)
+            packed[f"{name}.data"] = np.concatenate([a.reshape(-1) for a in arrays])
     return packed
 
 
+def _flatten(record: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if is_dataclass(value):
+            yield from _flatten(value, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name, value
+
+
 def _unpack(kind: type[R], packed: dict[str, NDArray[Any]]) -> Iterator[tuple[Block, R]]:
-    hints = typing.get_type_hints(kind)
-    names = [f.name for f in fields(typing.cast(Any, kind))]
-    columns = {name: _split(packed, name, _is_number(hints[name])) for name in names}
+    make = _maker(kind, packed)
     index, start, stop = (packed[k].tolist() for k in ("index", "start", "stop"))
     for i, (frame, number) in enumerate(zip(packed["frame"], packed["number"], strict=True)):
         core = Box(tuple(start[i]), tuple(stop[i]))
-        block = Block(int(frame), int(number), tuple(index[i]), core)
-        yield block, kind(**{name: columns[name][i] for name in names})
+        yield Block(int(frame), int(number), tuple(index[i]), core), make(i)
+
+
+def _maker(kind: type[R], packed: dict[str, NDArray[Any]], prefix: str = "") -> Callable[[int], R]:
+    """Return what makes the i-th record out of the packed columns."""
+    columns: dict[str, Callable[[int], Any]] = {}
+    for name, hint in typing.get_type_hints(kind).items():
+        if is_dataclass(hint):
+            columns[name] = _maker(typing.cast(type, hint), packed, f"{prefix}{name}.")
+        else:
+            columns[name] = _split(packed, prefix + name, _is_number(hint)).__getitem__
+    return lambda i: kind(**{name: column(i) for name, column in columns.items()})
 
 
 def _is_number(hint: Any) -> bool:

@@ -167,7 +167,7 @@ def as_dask(
     ParameterError
         If ``chunks`` does not have one positive length per axis.
     """
-    chosen = _default_chunks(source, looped) if chunks is None else tuple(chunks)
+    chosen = default_chunks(source, looped) if chunks is None else tuple(chunks)
     if len(chosen) != source.ndim or any(c < 1 for c in chosen):
         raise ParameterError(
             f"chunks= needs a positive length for each of {source.ndim} axes, not {chosen}"
@@ -184,14 +184,17 @@ def as_dask(
     return array
 
 
-def _default_chunks(source: Source, looped: Sequence[int]) -> Shape:
-    """Grow the stored chunk along its shortest side that may still double within the limit."""
+def default_chunks(source: Source, looped: Sequence[int], limit: int = BLOCK_VOXELS) -> Shape:
+    """Return whole multiples of the stored chunk, of at most ``limit`` voxels.
+
+    The shortest side that may still double does, again and again; axes in ``looped`` do not grow.
+    """
     lengths = [max(1, min(c, n)) for c, n in zip(source.chunks, source.shape, strict=True)]
     while True:
         for axis in sorted(range(source.ndim), key=lambda a: (lengths[a], -a)):
             grown = min(2 * lengths[axis], source.shape[axis])
             size = math.prod(lengths) // lengths[axis] * grown
-            if axis not in looped and grown > lengths[axis] and size <= BLOCK_VOXELS:
+            if axis not in looped and grown > lengths[axis] and size <= limit:
                 lengths[axis] = grown
                 break
         else:

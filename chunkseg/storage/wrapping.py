@@ -22,6 +22,7 @@ from chunkseg.geometry.calibration import (
 )
 from chunkseg.geometry.units import PIXEL
 from chunkseg.storage.formats.zarr import of_array
+from chunkseg.storage.leaves import MemorySource
 from chunkseg.storage.sources import ZarrSource, as_dask
 
 Dims = str | Sequence[str]
@@ -86,6 +87,17 @@ def from_array(
     else:
         names = parse_dims(dims, array.shape)
     return _calibrated(array, names, Calibration(), spacing, unit, channels, name, {})
+
+
+def lazy_array(array: Any) -> da.Array | None:
+    """Return a dask array as it is, a zarr or NumPy array as one; None for anything else."""
+    if isinstance(array, da.Array):
+        return array
+    if isinstance(array, zarr.Array):
+        return as_dask(ZarrSource(array))
+    if isinstance(array, np.ndarray):
+        return as_dask(MemorySource(array))
+    return None
 
 
 def _zarr_dims(array: zarr.Array[Any], dims: Dims | None) -> tuple[str, ...]:

@@ -1,0 +1,95 @@
+"""The result of a run, read back from its folder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+import xarray as xr
+
+from chunkseg.errors import IncompleteError
+from chunkseg.passes.tables import summarize
+from chunkseg.storage.opening import open_image
+from chunkseg.storage.output import KEPT, LABELS, TABLE, read_run
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run has written.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    run
+        The content of ``run.json``: versions, input, parameters, facts per frame, timings.
+    """
+
+    path: Path
+    run: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """Open the folder of a finished run.
+
+        Raises
+        ------
+        PathError
+            If there is no such folder.
+        IncompleteError
+            If the run was not finished.
+        """
+        folder = Path(path).expanduser()
+        return cls(folder, read_run(folder))
+
+    @property
+    def labels(self) -> xr.DataArray:
+        """The label image, lazily, with physical coordinates."""
+        return self._image("labels", LABELS)
+
+    @property
+    def mask(self) -> xr.DataArray:
+        """The mask, of a run with ``keep=("mask",)`` or ``until="mask"``."""
+        return self._image("mask", f"{KEPT[0]}.ome.zarr")
+
+    def _image(self, what: str, name: str) -> xr.DataArray:
+        if not (self.path / name).is_dir():
+            raise IncompleteError(
+                f"{self.path} holds no {what}: the run was not asked for it (until=, keep=)"
+            )
+        return open_image(self.path / name)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per object."""
+        if not (self.path / TABLE).is_file():
+            raise IncompleteError(
+                f"{self.path} holds no table: the run was to stop at {self.run.get('until')!r}"
+            )
+        return pd.read_parquet(self.path / TABLE)
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """Count, mean, standard deviation and range of the objects' sizes, per time point."""
+        return summarize(self.table)
+
+    @property
+    def thresholds(self) -> pd.Series[float]:
+        """Threshold of each frame, on the scale of the blurred image; NaN for a mask."""
+        return pd.Series(
+            [f["threshold"] for f in self.run["frames"]], dtype=float, name="threshold"
+        )
+
+    @property
+    def counts(self) -> pd.DataFrame:
+        """Per frame: components of the mask, after erosion, after expansion, and final objects."""
+        return pd.DataFrame([f["counts"] for f in self.run["frames"]])
+
+    def __repr__(self) -> str:
+        frames = self.run["frames"]
+        objects = sum(f["counts"].get("final", 0) for f in frames)
+        return f"<chunkseg.Result {self.path}: {objects} objects in {len(frames)} frame(s)>"

@@ -1,0 +1,278 @@
+"""The whole lesson in one call."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from chunkseg.api.facts import run_facts, summary_facts, warnings_of
+from chunkseg.api.given import Given
+from chunkseg.api.result import Result
+from chunkseg.errors import ChunksegError, KindError, ParameterError
+from chunkseg.geometry.boxes import Grid, Shape, add_halos
+from chunkseg.geometry.calibration import spacing_of, unit_of
+from chunkseg.geometry.layout import Layout
+from chunkseg.passes.steps import Blur, ErodeBall
+from chunkseg.plan.blocks import block_shape as shape_of_blocks
+from chunkseg.plan.parameters import Parameters
+from chunkseg.runner.execution import Execution
+from chunkseg.runner.lesson import Lesson
+from chunkseg.runner.staging import needs_staging, stage
+from chunkseg.runner.sweep import Input
+from chunkseg.storage.opening import from_array, open_image
+from chunkseg.storage.output import KEPT, Frames, Output
+
+Image = str | os.PathLike[str] | Any
+Progress = Callable[[str, int, int], None]
+
+_log = logging.getLogger("chunkseg")
+
+
+class Workflow(Parameters):
+    """The lesson's parameters, and how to run them on an image.
+
+    Blur, threshold, erode by a ball to split touching objects, label, expand the labels back, clear
+    the border, label again, measure: what scikit-image gives on each whole frame, bit for bit.
+
+    Parameters
+    ----------
+    sigma : float or tuple of float
+        Standard deviation of the Gaussian blur in voxels.
+    threshold : "otsu" or float
+        A number is on the scale of the blurred image: 0 to 1 for integer images, which are scaled
+        as scikit-image does.
+    erosion_radius : int
+        Radius in voxels of the ball (2-D: disk) that splits touching objects; 0 for no splitting.
+    expand_distance : float, optional
+        How far labels grow back, in voxels; the erosion radius by default.
+    clear_border : bool
+        Whether objects that touch the image's border are dropped.
+    clear_border_axes : sequence of str, optional
+        The axes whose ends count as border, as ``("y", "x")`` for thin stacks; all by default.
+
+    Raises
+    ------
+    ParameterError, KindError
+        If a value can't be used.
+
+    Examples
+    --------
+    >>> import chunkseg as cs
+    >>> cs.Workflow(sigma=3, erosion_radius=10).distance
+    10.0
+    """
+
+    def run(
+        self,
+        image: Image,
+        out: str | os.PathLike[str],
+        *,
+        channel: str | int | None = None,
+        input_is_mask: bool = False,
+        keep: Collection[str] = (),
+        until: Literal["mask"] | None = None,
+        block_shape: Sequence[int] | None = None,
+        workers: int | None = None,
+        scratch: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> Result:
+        """Run the workflow out of core and write the result to a folder.
+
+        Parameters
+        ----------
+        image : path, DataArray, dask, zarr or NumPy array
+            2-D or 3-D frames, with or without ``t``. Paths are opened with
+            :func:`chunkseg.open_image`.
+        out : path
+            Folder of the result.
+        channel : str or int, optional
+            The channel to segment, by name or number.
+        input_is_mask : bool
+            The image is a mask already (bool, or integers with 0 as background).
+        keep : collection of {"mask", "seeds", "expanded"}
+            Intermediates to be written as well.
+        until : "mask", optional
+            Stop there and write the mask.
+        block_shape : sequence of int, optional
+            Shape of the blocks along the spatial axes.
+        workers : int, optional
+            Number of threads; as many as there are cores by default. With an active
+            ``dask.distributed`` client its workers are used instead.
+        scratch : path, optional
+            Folder for intermediates; within ``out`` by default.
+        overwrite : bool
+            Remove what chunkseg wrote to ``out`` before, and nothing else.
+        progress : callable, optional
+            Called as ``progress(name of the pass, blocks done, blocks in all)``.
+
+        Returns
+        -------
+        Result
+
+        Raises
+        ------
+        ParameterError, KindError, PixelError, PathError, FormatError, OutputExistsError
+            For what can't be run; nothing is left behind then.
+        """
+        _check_options(keep, until, workers)
+        opened = _opened(image, channel)
+        self._check_image(opened, input_is_mask)
+        execution = Execution(workers)
+        given = Given.of(opened)
+        block = shape_of_blocks(given.layout.frame_shape, block_shape)
+        frames = _frames(opened, given.layout)
+        folder = Path(scratch).expanduser() if scratch is not None else None
+        output = Output.start(Path(out).expanduser(), folder, overwrite)
+        tell = progress or (lambda name, done, total: None)
+        kept = frozenset(keep) | ({"mask"} if until == "mask" else set())
+        try:
+            lesson = Lesson(
+                parameters=self,
+                image=Input.of(given.data, given.layout),
+                is_mask=input_is_mask,
+                frames=frames,
+                grid=Grid.regular(given.layout.frame_shape, block),
+                output=output,
+                keep=kept,
+                until=until,
+                execution=execution,
+                progress=tell,
+            )
+            halo = self._halo(given.layout.ndim, input_is_mask)
+            if needs_staging(lesson.image, block, halo, execution):
+                with lesson.timed("stage"):
+                    lesson.image = stage(lesson.image, output, execution, tell)
+            lesson.run()
+            self._finish(lesson, opened)
+        except ChunksegError:
+            output.abandon()
+            raise
+        return Result.open(output.path)
+
+    def _halo(self, ndim: int, is_mask: bool) -> Shape:
+        erosion = ErodeBall(self.erosion_radius, ndim).halo
+        if is_mask:
+            return erosion
+        sigma = self.sigma if isinstance(self.sigma, tuple) else (self.sigma,) * ndim
+        return add_halos(Blur(sigma).halo, erosion)
+
+    def _check_image(self, image: xr.DataArray, is_mask: bool) -> None:
+        spatial = [str(d) for d in image.dims if d not in ("t", "c")]
+        if len(spatial) not in (2, 3) or not set(spatial) <= set("zyx"):
+            raise KindError(
+                "the image needs two or three spatial axes named z, y, x (and t); it has "
+                f"{tuple(image.dims)}. Name them with dims= of open_image or from_array."
+            )
+        if image.size == 0:
+            raise ParameterError(f"the image has no voxels: its shape is {image.shape}")
+        if isinstance(self.sigma, tuple) and len(self.sigma) != len(spatial):
+            raise ParameterError(
+                f"sigma must be one number or one per spatial axis ({', '.join(spatial)}); got "
+                f"{self.sigma}"
+            )
+        for axis in self.clear_border_axes or ():
+            if axis not in spatial:
+                raise ParameterError(
+                    f"clear_border_axes names {axis!r}, but the image has {', '.join(spatial)}"
+                )
+        _check_dtype(image, is_mask)
+        if not is_mask:
+            self._check_threshold(image)
+
+    def _check_threshold(self, image: xr.DataArray) -> None:
+        value = self.threshold
+        if isinstance(value, str) or image.dtype.kind not in "ui" or value <= 1:
+            return
+        top = np.iinfo(image.dtype).max
+        raise ParameterError(
+            f"threshold {value:g} is above 1, but {image.dtype} images are scaled to 0..1 before "
+            f"blurring; the same threshold is {value:g}/{top} = {value / top:.6g}"
+        )
+
+    def _finish(self, lesson: Lesson, image: xr.DataArray) -> None:
+        """Write the tables and what is told of the run."""
+        lesson_warnings = warnings_of(lesson)
+        for text in lesson_warnings:
+            _log.warning(text)
+        run = run_facts(lesson, image, lesson_warnings)
+        self.save(lesson.output.path / "workflow.toml")
+        if lesson.until == "mask":
+            lesson.output.complete(run)
+            return
+        table = pd.concat(lesson.tables, ignore_index=True)
+        lesson.output.finish(table, summary_facts(table, lesson), run)
+
+
+def _check_options(keep: Collection[str], until: str | None, workers: int | None) -> None:
+    unknown = [name for name in keep if name not in KEPT]
+    if isinstance(keep, str) or unknown:
+        raise ParameterError(f"keep must be some of {', '.join(KEPT)}; got {keep!r}")
+    if until not in (None, "mask"):
+        raise ParameterError(f'until must be "mask" or None; got {until!r}')
+    if until == "mask" and set(keep) - {"mask"}:
+        raise ParameterError(f"until='mask' stops before {keep!r} exist; drop one of both")
+    if workers is not None and workers < 1:
+        raise ParameterError(f"workers must be at least 1; got {workers}")
+
+
+def _check_dtype(image: xr.DataArray, is_mask: bool) -> None:
+    if is_mask and image.dtype.kind not in "bui":
+        raise KindError(
+            f"a mask must be of bool or integers; got dtype {image.dtype}. Run it as an image, or "
+            "compare first, as in image > threshold."
+        )
+    if image.dtype.kind not in "buif":
+        raise KindError(f"the image must be of real numbers; got dtype {image.dtype}")
+
+
+def _opened(image: Image, channel: str | int | None) -> xr.DataArray:
+    """Open or wrap the image and take the one channel to be segmented."""
+    if isinstance(image, str | os.PathLike):
+        opened = open_image(image, channel=channel)
+    else:
+        opened = image if isinstance(image, xr.DataArray) else from_array(image)
+        opened = _channel(opened, channel)
+    if "c" in opened.dims:
+        if opened.sizes["c"] > 1:
+            names = [str(n) for n in opened["c"].values] if "c" in opened.coords else ""
+            raise ParameterError(
+                f"the image has {opened.sizes['c']} channels {names}; say which one to segment "
+                "with channel= (a name or a number)"
+            )
+        opened = opened.isel(c=0)
+    return opened
+
+
+def _channel(image: xr.DataArray, channel: str | int | None) -> xr.DataArray:
+    if channel is None:
+        return image
+    if "c" not in image.dims:
+        raise ParameterError(f"channel {channel!r} was asked for, but the image has no axis 'c'")
+    names = [str(n) for n in image["c"].values] if "c" in image.coords else []
+    index = names.index(channel) if channel in names else channel
+    if not isinstance(index, int) or not 0 <= index < image.sizes["c"]:
+        raise ParameterError(
+            f"there is no channel {channel!r}: the image has {image.sizes['c']}, named {names}"
+        )
+    return image.isel(c=index)
+
+
+def _frames(image: xr.DataArray, layout: Layout) -> Frames:
+    """Axes and calibration of what will be written: ``t`` first, then the spatial axes."""
+    spatial = [str(image.dims[axis]) for axis in layout.spatial]
+    dims = [str(image.dims[axis]) for axis in layout.looped] + spatial
+    unit = unit_of(image, spatial)
+    units = [unit if d in spatial else unit_of(image, [d]) for d in dims]
+    origin = [float(image[d].values.min()) if d in image.coords else 0.0 for d in dims]
+    shape = [image.sizes[d] for d in dims]
+    return Frames(
+        tuple(dims), Layout.of(shape, dims), spacing_of(image, dims), tuple(origin), tuple(units)
+    )

@@ -1,0 +1,352 @@
+"""The lesson, pass by pass, for one group of frames after the other.
+
+range -> histogram -> seeds -> objects -> labels, each a sweep over the blocks of the group's
+frames, with a merge of its records behind it. Intermediates live in scratch arrays of the group and
+go with it. Every pass reads the image itself and blurs anew what it needs.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from chunkseg.geometry.boxes import Block, Grid
+from chunkseg.geometry.units import PIXEL, unit_symbol
+from chunkseg.passes.components import Border, Components, ComponentsPass, ComponentsRecord
+from chunkseg.passes.measure import MeasureRecord, finish, merge_measures
+from chunkseg.passes.steps import Blur, ErodeBall, Expand
+from chunkseg.passes.tables import physical_columns
+from chunkseg.passes.threshold import (
+    CountsRecord,
+    RangeRecord,
+    merge_counts,
+    merge_ranges,
+    otsu,
+)
+from chunkseg.plan.parameters import Parameters
+from chunkseg.runner.execution import Execution
+from chunkseg.runner.lesson_tasks import (
+    LabelsTask,
+    Masking,
+    ObjectsTask,
+    SeedsRecord,
+    SeedsTask,
+)
+from chunkseg.runner.sweep import REGION_BLOCKS, Input, Sweeper, Task
+from chunkseg.runner.tasks import Chained, CountsTask, RangeTask
+from chunkseg.storage.arrays import Sink, create_array
+from chunkseg.storage.leaves import ZarrSource
+from chunkseg.storage.lookups import LookedUp, Lookups
+from chunkseg.storage.output import KEPT, LABELS, Frames, Output
+from chunkseg.storage.records import Records
+
+R = TypeVar("R")
+Skip = set[tuple[int, int]]
+
+PROPERTIES = ("label", "area", "bbox", "centroid")
+INTENSITIES = ("intensity_mean", "intensity_min", "intensity_max")
+NBINS = 256
+
+
+@dataclass
+class FrameFacts:
+    """What is told of one frame: in ``run.json`` and on the screen."""
+
+    threshold: Any = None
+    constant: bool = False
+    foreground_fraction: float = math.nan
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Lesson:
+    """One run.
+
+    Attributes
+    ----------
+    parameters
+        The user's choice.
+    image
+        The image, readable block by block.
+    is_mask
+        Whether the image is a mask already.
+    frames
+        Axes and calibration of what is written.
+    grid
+        The blocks of a frame.
+    output
+        The folder of the run.
+    keep
+        Which intermediates are written as well.
+    until
+        ``"mask"`` to stop there.
+    execution
+        Where tasks run.
+    progress
+        Called as ``progress(pass, blocks done, blocks in all)``.
+    facts, tables, seconds
+        What has come out so far: per frame, and per pass (wall and CPU time of this process).
+    """
+
+    parameters: Parameters
+    image: Input
+    is_mask: bool
+    frames: Frames
+    grid: Grid
+    output: Output
+    keep: frozenset[str]
+    until: str | None
+    execution: Execution
+    progress: Callable[[str, int, int], None]
+    facts: dict[int, FrameFacts] = field(default_factory=dict)
+    tables: list[pd.DataFrame] = field(default_factory=list)
+    seconds: dict[str, dict[str, float]] = field(default_factory=dict)
+    sinks: dict[str, Sink] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Do all frames, a group of them at a time."""
+        total = self.frames.layout.frames
+        size = max(1, REGION_BLOCKS // len(self.grid))
+        for first in range(0, total, size):
+            _Group(self, range(first, min(first + size, total))).run()
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add the time spent to that of a pass."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        spent = self.seconds.setdefault(name, {"wall": 0.0, "cpu": 0.0})
+        spent["wall"] += time.perf_counter() - wall
+        spent["cpu"] += time.process_time() - cpu
+
+    @cached_property
+    def block(self) -> tuple[int, ...]:
+        """Shape of a block that is not cut by the frame's edge."""
+        return self.grid.block((0,) * self.grid.ndim).core.shape
+
+    def kept(self, name: str, dtype: Any) -> Sink | None:
+        """Where an intermediate goes that the user wants kept; None where not."""
+        if name not in self.keep:
+            return None
+        return self.written(name, dtype)
+
+    def written(self, name: str, dtype: Any) -> Sink:
+        """Array of the output, created when it is first asked for."""
+        if name not in self.sinks:
+            self.sinks[name] = self.output.array(name, self.frames, self.block, dtype)
+        return self.sinks[name]
+
+    def label_dtype(self, count: int) -> Any:
+        """Return the smallest of uint32 and uint64 that holds every label of every frame."""
+        most = math.prod(-(-n // 2) for n in self.grid.shape)
+        if self.frames.layout.frames == 1:
+            most = count
+        return np.uint32 if most < 2**32 else np.uint64
+
+
+@dataclass
+class _Group:
+    """The passes over one group of frames."""
+
+    lesson: Lesson
+    frames: range
+
+    def run(self) -> None:
+        """Do the frames of the group."""
+        folder = self.lesson.output.scratch / f"frames-{self.frames.start:06d}"
+        folder.mkdir()
+        self.folder = folder
+        for frame in self.frames:
+            self.lesson.facts[frame] = FrameFacts()
+        masking = self._masking()
+        seeds = self._seeds(masking)
+        if seeds is not None:
+            self._labels(*self._objects(*seeds))
+        shutil.rmtree(folder)
+
+    def _sweep(
+        self, task: Task[R], inputs: Sequence[Input], kind: type[R], skip: Skip | None = None
+    ) -> Records[R]:
+        """Sweep over the group's blocks and return the records."""
+        lesson = self.lesson
+        sweeper: Sweeper[R] = Sweeper(lesson.grid, self.frames, lesson.execution, lesson.progress)
+        records = Records(kind, self.folder / "records" / task.name)
+        with lesson.timed(task.name):
+            return sweeper.run(task, inputs, records, skip or ())
+
+    def _scratch(self, name: str) -> Sink:
+        layout = self.lesson.frames.layout
+        array = create_array(self.folder / f"{name}.zarr", layout, self.lesson.block, np.uint32)
+        return Sink(array, layout)
+
+    def _masking(self) -> Masking:
+        """Find the thresholds, where they are not given."""
+        lesson, ndim = self.lesson, self.lesson.grid.ndim
+        self.empty: Skip = set()
+        if lesson.is_mask:
+            return Masking(None, {}, ndim)
+        sigma = lesson.parameters.sigma
+        blur = Blur(sigma if isinstance(sigma, tuple) else (sigma,) * ndim)
+        given = lesson.parameters.threshold
+        if given == "otsu":
+            thresholds = self._otsu(blur)
+        else:
+            if np.dtype(lesson.image.data.dtype).kind == "f":
+                self._ranges(Chained(lesson.grid.frame, ()))
+            thresholds = dict.fromkeys(self.frames, given)
+        for frame, threshold in thresholds.items():
+            lesson.facts[frame].threshold = float(threshold)
+        return Masking(blur, thresholds, ndim)
+
+    def _ranges(self, chained: Chained) -> dict[int, tuple[Any, Any]]:
+        """Range of each frame; refuses NaN and infinity."""
+        self.ranges = self._sweep(RangeTask(chained), [self.lesson.image], RangeRecord)
+        return {
+            frame: merge_ranges((r for _, r in records), chained.frame)
+            for frame, records in self.ranges.frames()
+        }
+
+    def _otsu(self, blur: Blur) -> dict[int, Any]:
+        chained = Chained(self.lesson.grid.frame, (blur,))
+        ranges = self._ranges(chained)
+        task = CountsTask(chained, ranges, NBINS)
+        counts = self._sweep(task, [self.lesson.image], CountsRecord)
+        thresholds = {}
+        for frame, records in counts.frames():
+            low, high = ranges[frame]
+            histogram = merge_counts((r for _, r in records), low, high, NBINS)
+            thresholds[frame] = otsu(histogram, low, high)
+            self.lesson.facts[frame].constant = bool(low == high)
+        for frame, found in self.ranges.frames():
+            self._note_empty(list(found), thresholds[frame])
+        return thresholds
+
+    def _note_empty(self, ranges: list[tuple[Block, RangeRecord]], threshold: Any) -> None:
+        """Note the blocks where nothing that erosion could see exceeds the threshold."""
+        grid = self.lesson.grid
+        bright = {b.number: bool(r.high[()] > threshold) for b, r in ranges}
+        reach = (self.lesson.parameters.erosion_radius,) * grid.ndim
+        for block, _ in ranges:
+            near = grid.overlapping(block.core.grow(reach, grid.frame))
+            if not any(bright[b.number] for b in near):
+                self.empty.add((block.frame, block.number))
+
+    def _seeds(self, masking: Masking) -> tuple[Sink, dict[int, Components]] | None:
+        """Split the mask; None where only the mask is wanted."""
+        lesson = self.lesson
+        ndim, radius = lesson.grid.ndim, lesson.parameters.erosion_radius
+        stop = lesson.until == "mask"
+        sink = None if stop else self._scratch("seeds")
+        rule = ComponentsPass(ndim)
+        erosion = ErodeBall(radius, ndim) if radius and not stop else None
+        mask_sink = lesson.kept("mask", np.uint8)
+        task = SeedsTask(lesson.grid.frame, masking, erosion, rule, sink, mask_sink)
+        found = self._sweep(task, [lesson.image], SeedsRecord, self.empty)
+        masks = {}
+        for frame, group in found.frames():
+            masks[frame] = rule.merge(((b, r.mask) for b, r in group), lesson.grid)
+            lesson.facts[frame].counts["mask"] = masks[frame].count
+        for frame, group in found.frames():
+            foreground = sum(r.foreground for _, r in group)
+            lesson.facts[frame].foreground_fraction = foreground / lesson.grid.frame.size
+        if sink is None:
+            return None
+        seeds = masks
+        if erosion is not None:
+            seeds = {
+                frame: rule.merge(((b, r.seeds) for b, r in group), lesson.grid)
+                for frame, group in found.frames()
+            }
+        for frame, components in seeds.items():
+            lesson.facts[frame].counts["eroded"] = components.count
+        return sink, seeds
+
+    def _objects(
+        self, local: Sink, seeds: dict[int, Components]
+    ) -> tuple[Sink, dict[int, Components]]:
+        """Expand the seeds and find the objects."""
+        lesson, ndim = self.lesson, self.lesson.grid.ndim
+        dtype = np.dtype(lesson.label_dtype(max(c.count for c in seeds.values())))
+        tables = {f: c.lookup(np.arange(1, c.count + 1, dtype=dtype)) for f, c in seeds.items()}
+        lookups = self._lookups("seeds", tables)
+        layout = lesson.frames.layout
+        source = LookedUp(ZarrSource(local.array), layout, lesson.grid, lookups)
+        expansion = Expand(lesson.parameters.distance, (1.0,) * ndim)
+        rule = ComponentsPass(ndim, border=self._border())
+        names = [name for name in KEPT if name != "mask" and name in lesson.keep]
+        keep = {name: lesson.written(name, dtype) for name in names}
+        sink = self._scratch("objects")
+        task = ObjectsTask(lesson.grid.frame, expansion, rule, sink, keep)
+        skip = self._out_of_reach(seeds, expansion.halo)
+        found = self._sweep(task, [Input(source, layout)], ComponentsRecord, skip)
+        return sink, {f: rule.merge(records, lesson.grid) for f, records in found.frames()}
+
+    def _border(self) -> Border | None:
+        parameters, spatial = self.lesson.parameters, self._spatial()
+        if not parameters.clear_border:
+            return None
+        wanted = parameters.clear_border_axes or spatial
+        return Border(tuple(i for i, dim in enumerate(spatial) if dim in wanted))
+
+    def _spatial(self) -> tuple[str, ...]:
+        frames = self.lesson.frames
+        return tuple(frames.dims[axis] for axis in frames.layout.spatial)
+
+    def _out_of_reach(self, seeds: dict[int, Components], halo: tuple[int, ...]) -> Skip:
+        """Blocks that no seed can reach."""
+        grid = self.lesson.grid
+        skip: Skip = set()
+        for frame, components in seeds.items():
+            for block in grid.overlapping(grid.frame):
+                near = grid.overlapping(block.core.grow(halo, grid.frame))
+                if not any(components.sizes[b.number] for b in near):
+                    skip.add((frame, block.number))
+        return skip
+
+    def _labels(self, local: Sink, objects: dict[int, Components]) -> None:
+        """Drop objects at the border, number the rest, write and measure them."""
+        lesson = self.lesson
+        kept = {f: ~c.touches for f, c in objects.items()}
+        counts = {f: int(k.sum()) for f, k in kept.items()}
+        dtype = np.dtype(lesson.label_dtype(max(counts.values())))
+        tables = {
+            f: c.lookup((np.cumsum(kept[f]) * kept[f]).astype(dtype)) for f, c in objects.items()
+        }
+        lookups = self._lookups("objects", tables)
+        images = [] if lesson.is_mask else [lesson.image]
+        sink = lesson.written(LABELS.removesuffix(".ome.zarr"), dtype)
+        task = LabelsTask(lookups, sink, len(images))
+        source = Input(ZarrSource(local.array), lesson.frames.layout)
+        skip = self._out_of_reach(objects, (0,) * lesson.grid.ndim)
+        found = self._sweep(task, [source, *images], MeasureRecord, skip)
+        for frame, records in found.frames():
+            lesson.facts[frame].counts["expanded"] = objects[frame].count
+            lesson.facts[frame].counts["final"] = counts[frame]
+            sums = merge_measures(r for _, r in records)
+            lesson.tables.append(self._table(frame, sums))
+
+    def _table(self, frame: int, sums: MeasureRecord) -> pd.DataFrame:
+        frames = self.lesson.frames
+        ndim = self.lesson.grid.ndim
+        names = PROPERTIES if self.lesson.is_mask else PROPERTIES + INTENSITIES
+        columns = finish(sums, names, (1.0,) * ndim)
+        unit = frames.units[frames.layout.spatial[0]]
+        if unit != PIXEL:
+            spacing = tuple(frames.spacing[axis] for axis in frames.layout.spatial)
+            columns |= physical_columns(sums, spacing, unit_symbol(unit))
+        table = pd.DataFrame(columns)
+        if frames.layout.looped:
+            table.insert(0, "t", frame)
+        return table
+
+    def _lookups(self, name: str, tables: dict[int, Any]) -> Lookups:
+        return Lookups.of(tables, self.folder / "lookups" / name)

@@ -1,0 +1,210 @@
+"""The fused tasks of the workflow: seeds, objects, labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chunkseg.geometry.boxes import Block, Box, add_halos
+from chunkseg.kernels.components import look_up
+from chunkseg.passes.components import ComponentsPass, ComponentsRecord
+from chunkseg.passes.measure import MeasureRecord, measure_block
+from chunkseg.passes.steps import Above, Blur, Chain, NotZero, Step, chain_halo, run_chain
+from chunkseg.storage.arrays import Sink
+from chunkseg.storage.lookups import Lookups
+
+
+@dataclass(frozen=True, slots=True)
+class SeedsRecord:
+    """What the seeds pass keeps of a block: foreground voxels, components before and after."""
+
+    foreground: int
+    mask: ComponentsRecord
+    seeds: ComponentsRecord
+
+
+@dataclass(frozen=True)
+class Masking:
+    """How an image becomes a mask: blur and compare, or it is one.
+
+    Attributes
+    ----------
+    blur
+        The blur; None where the image is a mask already.
+    thresholds
+        The threshold of each frame.
+    ndim
+        Number of spatial axes.
+    """
+
+    blur: Blur | None
+    thresholds: Mapping[int, Any]
+    ndim: int
+
+    def chain(self, frame: int) -> Chain:
+        """Return the steps for one frame."""
+        if self.blur is None:
+            return (NotZero(self.ndim),)
+        return (self.blur, Above(self.thresholds[frame], self.ndim))
+
+
+@dataclass(frozen=True)
+class SeedsTask:
+    """Blur, threshold, erode, and label what is left; count the unsplit mask as well.
+
+    Attributes
+    ----------
+    frame
+        The box of a frame.
+    masking
+        How the image becomes a mask.
+    erosion
+        The erosion; None for no splitting.
+    rule
+        How components are labelled.
+    sink
+        Where the blocks' own labels of the seeds go; None if only the mask is wanted.
+    mask_sink
+        Where the mask goes, if it is kept.
+    """
+
+    frame: Box
+    masking: Masking
+    erosion: Step | None
+    rule: ComponentsPass
+    sink: Sink | None
+    mask_sink: Sink | None
+    name: str = "seeds"
+
+    def _split_halo(self) -> tuple[int, ...]:
+        ndim = self.masking.ndim
+        return self.erosion.halo if self.erosion is not None else (0,) * ndim
+
+    def reads(self, block: Block) -> Sequence[Box | None]:
+        """Return the block grown by the halo of blur and erosion."""
+        halo = chain_halo(self.masking.chain(block.frame), self.masking.ndim)
+        return (block.core.grow(add_halos(halo, self._split_halo()), self.frame),)
+
+    def __call__(self, block: Block, image: NDArray[Any] | None) -> SeedsRecord:
+        """Do one block; without an image it is known to hold no foreground."""
+        if image is None:
+            return self._empty(block)
+        core = block.core
+        masked = core.grow(self._split_halo(), self.frame)
+        chain = self.masking.chain(block.frame)
+        (read,) = self.reads(block)
+        assert read is not None
+        grown = run_chain(chain, image, read, masked, self.frame)
+        inner = core.slices(origin=masked.start)
+        mask = np.ascontiguousarray(grown[inner])
+        local, unsplit = self.rule.block(mask, core, self.frame)
+        seeds = unsplit
+        if self.erosion is not None:
+            local, seeds = self.rule.block(self.erosion(grown, inner), core, self.frame)
+        self._write(block, mask, local)
+        return SeedsRecord(int(np.count_nonzero(mask)), unsplit, seeds)
+
+    def _empty(self, block: Block) -> SeedsRecord:
+        nothing = np.zeros(block.core.shape, np.uint32)
+        self._write(block, nothing, nothing)
+        record = self.rule.empty(block.core, self.frame)
+        return SeedsRecord(0, record, record)
+
+    def _write(self, block: Block, mask: NDArray[Any], local: NDArray[Any]) -> None:
+        if self.mask_sink is not None:
+            self.mask_sink.write(block.frame, block.core, mask)
+        if self.sink is not None:
+            self.sink.write(block.frame, block.core, local)
+
+
+@dataclass(frozen=True)
+class ObjectsTask:
+    """Expand the seeds and label the connected regions of equal value.
+
+    Attributes
+    ----------
+    frame
+        The box of a frame.
+    expansion
+        The expansion.
+    rule
+        How components are labelled, with the border they may touch.
+    sink
+        Where the blocks' own labels go.
+    keep
+        Where the seeds and the expanded labels go, if they are kept.
+    """
+
+    frame: Box
+    expansion: Step
+    rule: ComponentsPass
+    sink: Sink
+    keep: Mapping[str, Sink] = field(default_factory=dict)
+    name: str = "objects"
+
+    def reads(self, block: Block) -> Sequence[Box | None]:
+        """Return the block grown by the distance of the expansion."""
+        return (block.core.grow(self.expansion.halo, self.frame),)
+
+    def __call__(self, block: Block, seeds: NDArray[Any] | None) -> ComponentsRecord:
+        """Do one block; without seeds nothing reaches it."""
+        core = block.core
+        if seeds is None:
+            nothing = np.zeros(core.shape, np.uint32)
+            self._write(block, nothing, nothing, nothing)
+            return self.rule.empty(core, self.frame)
+        read = core.grow(self.expansion.halo, self.frame)
+        inner = core.slices(origin=read.start)
+        expanded = self.expansion(seeds, inner)
+        local, record = self.rule.block(expanded, core, self.frame)
+        self._write(block, seeds[inner], expanded, local)
+        return record
+
+    def _write(
+        self, block: Block, seeds: NDArray[Any], expanded: NDArray[Any], local: NDArray[Any]
+    ) -> None:
+        for name, values in (("seeds", seeds), ("expanded", expanded)):
+            if name in self.keep:
+                self.keep[name].write(block.frame, block.core, values)
+        self.sink.write(block.frame, block.core, local)
+
+
+@dataclass(frozen=True)
+class LabelsTask:
+    """Look up the final labels, write and measure them.
+
+    Attributes
+    ----------
+    lookups
+        Final label of each block's own labels; 0 for an object that is dropped.
+    sink
+        The label image.
+    images
+        Number of intensity images to be measured.
+    """
+
+    lookups: Lookups
+    sink: Sink
+    images: int
+    name: str = "labels"
+
+    def reads(self, block: Block) -> Sequence[Box | None]:
+        """Return the block, of the objects and of each intensity image."""
+        return (block.core,) * (1 + self.images)
+
+    def __call__(
+        self, block: Block, local: NDArray[Any] | None, *images: NDArray[Any]
+    ) -> MeasureRecord:
+        """Do one block; without local labels it is background."""
+        core = block.core
+        if local is None:
+            local = np.zeros(core.shape, np.uint32)
+            images = tuple(np.zeros(core.shape, np.uint8) for _ in images)
+        local = np.ascontiguousarray(local)
+        table = self.lookups.of_block(block.frame, block.number)
+        self.sink.write(block.frame, core, look_up(local, table))
+        return measure_block(local, table[1:].astype(np.int64), images, core)
