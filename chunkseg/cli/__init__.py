@@ -1,1 +1,5 @@
 """The command line."""
+
+from chunkseg.cli.entry import main
+
+__all__ = ["main"]

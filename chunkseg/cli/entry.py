@@ -1,0 +1,63 @@
+"""From arguments to an exit code: 0 done, 1 numbers differ, 2 an error, 130 interrupted.
+
+An error is said in one line, without a traceback unless ``--debug`` asks for it. What is imported here is light; each command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import traceback
+import warnings
+from collections.abc import Sequence
+
+from chunkseg.cli.messages import error_text, logged_warnings, note
+from chunkseg.cli.parser import build_parser
+from chunkseg.errors import ChunksegError
+
+FAILED = 2
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; by default those of the process.
+
+    Returns
+    -------
+    int
+        The exit code: 0 for success, 1 where the demo's numbers differ, 2 for an error, which is
+        said in one line on stderr, 130 for an interrupt.
+
+    Raises
+    ------
+    SystemExit
+        By ``--help`` and ``--version``, with code 0.
+
+    Examples
+    --------
+    >>> import contextlib, io
+    >>> with contextlib.redirect_stderr(io.StringIO()) as said:
+    ...     main(["info", "no-such-file.tif"])
+    2
+    >>> print(said.getvalue()[:38])
+    chunkseg: error: there is nothing at /
+    """
+    debug = False
+    try:
+        args = build_parser().parse_args(argv)
+        debug = args.debug
+        with warnings.catch_warnings(), logged_warnings():
+            if not debug:
+                warnings.simplefilter("ignore")
+            return int(args.command(args))
+    except KeyboardInterrupt:
+        note("interrupted")
+        return INTERRUPTED
+    except (ChunksegError, OSError) as error:
+        if debug:
+            traceback.print_exc()
+        note(f"error: {error_text(error)}")
+        return FAILED

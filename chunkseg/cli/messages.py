@@ -1,0 +1,137 @@
+"""What goes to stderr: warnings and errors in one line each, and the progress of passes.
+
+On a terminal the progress is a bar per pass; elsewhere it is a line when a pass is done, and for
+a movie, where passes come again and again, not more than one line in ten seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class ProgressCall(Protocol):
+    """What a run tells about its passes: a name, the blocks done and how many there are."""
+
+    def __call__(self, pass_name: str, done: int, total: int) -> None:
+        """Tell that ``done`` of ``total`` blocks are done; 0 when a pass begins."""
+
+
+def one_line(text: str) -> str:
+    """Return a text without line breaks and repeated blanks.
+
+    Examples
+    --------
+    >>> one_line("  sigma must   be positive ")
+    'sigma must be positive'
+    """
+    return " ".join(text.split())
+
+
+def error_text(error: BaseException) -> str:
+    """Text of an error for one line; of the system's errors the file and the reason.
+
+    Examples
+    --------
+    >>> error_text(PermissionError(13, "Permission denied", "/data/out"))
+    '/data/out: Permission denied'
+    """
+    reason = getattr(error, "strerror", None)
+    if reason is None:
+        return one_line(str(error)) or type(error).__name__
+    name = getattr(error, "filename", None)
+    return one_line(f"{name}: {reason}" if name is not None else reason)
+
+
+def note(text: str) -> None:
+    """Say on stderr what is going on."""
+    print(f"chunkseg: {text}", file=sys.stderr, flush=True)
+
+
+def warn(text: str) -> None:
+    """Say a warning on stderr."""
+    note(f"warning: {one_line(text)}")
+
+
+class _Said(logging.Handler):
+    """Says what is logged, the same text only once."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if text not in self.texts:
+            self.texts.add(text)
+            warn(text)
+
+
+@contextmanager
+def logged_warnings() -> Iterator[None]:
+    """Within it, the warnings that chunkseg logs go to stderr."""
+    logger = logging.getLogger("chunkseg")
+    handler = _Said()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+@contextmanager
+def progress() -> Iterator[ProgressCall]:
+    """Within it, what is called with the progress of passes is shown on stderr."""
+    if not sys.stderr.isatty():
+        yield Lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    columns = ("{task.description:<10}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        yield Bars(bars)
+
+
+class Bars:
+    """A bar for each pass, which starts again when the pass does."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, pass_name: str, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` blocks are done."""
+        if pass_name not in self._tasks:
+            self._tasks[pass_name] = self._bars.add_task(pass_name, total=total)
+        elif done == 0:
+            self._bars.reset(self._tasks[pass_name], total=total)
+        self._bars.update(self._tasks[pass_name], completed=done, total=total)
+
+
+class Lines:
+    """A line when a pass is done: the first time, and then now and again."""
+
+    def __init__(self) -> None:
+        self._began: dict[str, float] = {}
+        self._told: dict[str, float] = {}
+
+    def __call__(self, pass_name: str, done: int, total: int) -> None:
+        """Note the beginning of a pass, and tell its end."""
+        now = time.monotonic()
+        if done == 0:
+            self._began[pass_name] = now
+        if done < total or now - self._told.get(pass_name, -1e9) < SECONDS_BETWEEN_LINES:
+            return
+        self._told[pass_name] = now
+        seconds = now - self._began.get(pass_name, now)
+        note(f"{pass_name}: {total} blocks in {seconds:.1f} s")

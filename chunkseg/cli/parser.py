@@ -1,0 +1,171 @@
+"""The arguments of the command line.
+
+Whatever is wrong with them becomes a :class:`~chunkseg.errors.ParameterError` of one line. The
+parameters of the workflow have no defaults here: those not given are taken from the workflow file,
+or are the workflow's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from chunkseg import __version__
+from chunkseg.errors import ParameterError
+
+Command = Callable[[argparse.Namespace], int]
+
+WORKFLOW_OPTIONS = (
+    "sigma",
+    "threshold",
+    "erosion_radius",
+    "expand_distance",
+    "clear_border",
+    "clear_border_axes",
+)
+DEMO_OUTPUT = "chunkseg-demo"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are chunkseg's."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage and leaving."""
+        raise ParameterError(f"{message}; see '{self.prog} --help'")
+
+
+def build_parser() -> Parser:
+    """Build the parser; the namespace it makes holds the function to be called as ``command``."""
+    parser = Parser(
+        prog="chunkseg",
+        description="Segment and measure microscopy stacks larger than memory, "
+        "bit for bit as scikit-image would in memory.",
+    )
+    parser.add_argument("--version", action="version", version=f"chunkseg {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_run(_command(commands, "run", "segment and measure an image", "run"))
+    _add_info(_command(commands, "info", "tell what an image file holds", "info"))
+    _add_demo(_command(commands, "demo", "run the lesson and compare its numbers", "demo"))
+    return parser
+
+
+def _command(commands: Any, name: str, about: str, module: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=about, description=f"{about[0].upper()}{about[1:]}."
+    )
+    parser.set_defaults(command=_later(module))
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def _later(module: str) -> Command:
+    """Return the command of a module, imported when it is called."""
+
+    def command(args: argparse.Namespace) -> int:
+        return int(importlib.import_module(f"chunkseg.cli.{module}").command(args))
+
+    return command
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    _add_input(parser)
+    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="folder to be made")
+    _add_workflow(parser.add_argument_group("workflow"))
+    extent = parser.add_argument_group("what is done")
+    extent.add_argument(
+        "--input-is-mask", action="store_true", help="the image is a mask already: no threshold"
+    )
+    extent.add_argument("--until", metavar="STEP", help="stop there: mask")
+    extent.add_argument(
+        "--keep", metavar="STEPS", type=_names, default=(), help="also write: mask,seeds,expanded"
+    )
+    _add_machine(parser.add_argument_group("how it is done"))
+
+
+def _add_input(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", metavar="INPUT", help="zarr, OME-Zarr, TIFF, folder, glob or .npy")
+    group = parser.add_argument_group("input", "instead of what the file says")
+    group.add_argument("--channel", metavar="NAME_OR_INDEX", help="the channel to be taken")
+    group.add_argument(
+        "--level", metavar="N", type=int, default=0, help="resolution level, 0 the finest"
+    )
+    group.add_argument("--dims", metavar="DIMS", help="names of the axes, such as tzyx")
+    group.add_argument(
+        "--spacing", metavar="Z,Y,X", type=_numbers, help="size of a voxel, or one number for all"
+    )
+    group.add_argument("--unit", metavar="UNIT", help="unit of the spacing, such as micrometer")
+
+
+def _add_workflow(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--workflow", metavar="FILE", help="workflow file (TOML) to start from")
+
+    def add(flag: str, **options: Any) -> None:
+        group.add_argument(flag, default=argparse.SUPPRESS, **options)
+
+    add("--sigma", metavar="S", type=_numbers, help="blur in voxels, one number or one per axis")
+    add("--threshold", metavar="otsu|NUMBER", type=_threshold, help="in the blurred image's scale")
+    add("--erosion-radius", metavar="R", type=_number, help="in voxels; 0 for no splitting")
+    add("--expand-distance", metavar="D", type=_number, help="in voxels; default is the radius")
+    add(
+        "--clear-border",
+        action=argparse.BooleanOptionalAction,
+        help="drop objects that touch the border",
+    )
+    add("--clear-border-axes", metavar="AXES", type=_names, help="the axes that count, as y,x")
+
+
+def _add_machine(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--block-shape", metavar="Z,Y,X", type=_lengths, help="block in voxels")
+    group.add_argument("--workers", metavar="N", type=int, help="number of threads")
+    group.add_argument("--scratch", metavar="DIR", help="folder for what lies between the passes")
+    group.add_argument(
+        "--overwrite", action="store_true", help="replace an earlier output of chunkseg"
+    )
+
+
+def _add_info(parser: argparse.ArgumentParser) -> None:
+    _add_input(parser)
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "output",
+        metavar="OUT",
+        nargs="?",
+        default=DEMO_OUTPUT,
+        help=f"folder to be made, {DEMO_OUTPUT} by default",
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"needs a number, not {text!r}") from None
+
+
+def _numbers(text: str) -> float | tuple[float, ...]:
+    numbers = tuple(_number(part) for part in text.split(","))
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
+def _threshold(text: str) -> float | str:
+    try:
+        return text if text == "otsu" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"needs 'otsu' or a number, not {text!r}") from None
+
+
+def _lengths(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"needs whole numbers of voxels such as 64,128,128, not {text!r}"
+        ) from None

@@ -1,0 +1,53 @@
+"""``chunkseg run``: a workflow over an image file."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import Any
+
+from chunkseg.api.workflow import Workflow
+from chunkseg.cli.messages import progress
+from chunkseg.cli.parser import WORKFLOW_OPTIONS
+from chunkseg.cli.printing import result_lines, say
+from chunkseg.storage.opening import open_image
+
+
+def command(args: argparse.Namespace) -> int:
+    """Run the workflow and print what came out."""
+    workflow = chosen_workflow(args)
+    image = opened(args)
+    with progress() as tell:
+        result = workflow.run(
+            image,
+            args.output,
+            input_is_mask=args.input_is_mask,
+            until=args.until,
+            keep=args.keep,
+            block_shape=args.block_shape,
+            workers=args.workers,
+            scratch=args.scratch,
+            overwrite=args.overwrite,
+            progress=tell,
+        )
+    say(result_lines(result))
+    return 0
+
+
+def chosen_workflow(args: argparse.Namespace) -> Workflow:
+    """Return the workflow of the file, if any, with the options given put over it."""
+    given = {name: getattr(args, name) for name in WORKFLOW_OPTIONS if hasattr(args, name)}
+    base = Workflow() if args.workflow is None else Workflow.load(args.workflow)
+    return replace(base, **given)
+
+
+def opened(args: argparse.Namespace) -> Any:
+    """Open the input as its options say."""
+    return open_image(
+        args.input,
+        channel=args.channel,
+        level=args.level,
+        dims=args.dims,
+        spacing=args.spacing,
+        unit=args.unit,
+    )
