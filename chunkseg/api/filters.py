@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from chunkseg.api.given import Given, Lazy, map_step, per_axis
+from chunkseg.api.given import Given, Lazy, map_step
+from chunkseg.api.numbers import number, per_axis, whole
 from chunkseg.api.sweeping import Scratch, by_frame, kept, sweep
 from chunkseg.errors import KindError, ParameterError
 from chunkseg.passes.counting import VoxelCount
@@ -56,7 +57,7 @@ def gaussian(
     ParameterError
         For a negative sigma, a wrong number of sigmas, an unknown mode or a negative truncation.
     KindError
-        For a complex image, or something that is no array.
+        For a complex image, something that is no array, or a parameter that is no number.
 
     Notes
     -----
@@ -79,9 +80,9 @@ def gaussian(
         raise ParameterError(f"sigma must not be negative; got {sigma!r}")
     if mode not in _MODES:
         raise ParameterError(f"mode must be one of {', '.join(_MODES)}; got {mode!r}")
-    if not truncate >= 0:
+    if not number(truncate, "truncate") >= 0:
         raise ParameterError(f"truncate must not be negative; got {truncate!r}")
-    step = Blur(sigmas, mode, float(cval), preserve_range, float(truncate))
+    step = Blur(sigmas, mode, float(number(cval, "cval")), preserve_range, float(truncate))
     single = kind == "f" and given.data.dtype.itemsize <= 4
     dtype = np.float32 if single else np.float64
     return given.back(map_step(given, step, dtype, periodic=mode == "wrap"))
@@ -132,15 +133,14 @@ def threshold_otsu(image: Any, nbins: int = 256, *, scratch: Scratch = None) -> 
         raise KindError(f"threshold_otsu needs a real image; got dtype {given.data.dtype}")
     if given.data.size == 0:
         raise ParameterError("threshold_otsu needs at least one voxel; the image has none")
-    if nbins < 1:
-        raise ParameterError(f"nbins must be at least 1; got {nbins}")
+    nbins = whole(nbins, "nbins", least=1)
     values = kept(given, scratch, given.data.dtype)
     grid = values.grid if values else given.grid
-    whole = Chained(grid.frame, ())
-    first = RangeTask(whole, values.sink if values else None)
+    unchanged = Chained(grid.frame, ())
+    first = RangeTask(unchanged, values.sink if values else None)
     found = by_frame(sweep(given, first, [given.data], RangeRecord, grid))
     ranges = {frame: merge_ranges(records, grid.frame) for frame, records in found}
-    second = CountsTask(whole, ranges, nbins)
+    second = CountsTask(unchanged, ranges, nbins)
     image = values.source if values else given.data
     counts = by_frame(sweep(given, second, [image], CountsRecord, grid))
     return given.per_frame(

@@ -15,16 +15,15 @@ from typing import Any, TypeAlias
 import dask.array as da
 import numpy as np
 import xarray as xr
-import zarr
 from numpy.typing import NDArray
 
+from chunkseg.api.numbers import per_axis
 from chunkseg.errors import KindError, ParameterError
 from chunkseg.geometry.boxes import Grid
 from chunkseg.geometry.calibration import spacing_of
 from chunkseg.geometry.layout import Layout
 from chunkseg.passes.steps import Step
-from chunkseg.storage.leaves import MemorySource, ZarrSource
-from chunkseg.storage.sources import as_dask
+from chunkseg.storage.wrapping import lazy_array
 
 Lazy: TypeAlias = da.Array | xr.DataArray
 
@@ -49,15 +48,23 @@ class Given:
 
     @classmethod
     def of(cls, array: Any, what: str = "image", looped: Sequence[int] = ()) -> Given:
-        """Take in an array; ``looped`` names further axes to loop over, by number."""
+        """Take in an array; ``looped`` names further axes to loop over, by number.
+
+        Raises
+        ------
+        KindError
+            If it is no array, or has no axis that makes up a frame.
+        ParameterError
+            If it has no frames, or not the axes to be looped over.
+        """
         named = array if isinstance(array, xr.DataArray) else None
         dims = [str(d) for d in named.dims] if named is not None else None
         data = _lazy(named.data if named is not None else array, what)
         layout = Layout.of(data.shape, dims)
         if looped:
-            axes = tuple(range(data.ndim))
-            apart = tuple(sorted({a % data.ndim for a in looped} | set(layout.looped)))
-            layout = Layout(data.shape, apart, tuple(a for a in axes if a not in apart))
+            layout = _loop_over(layout, looped)
+        if not layout.ndim or not layout.frames:
+            _refuse(layout, named, what)
         return cls(data, layout, named)
 
     @property
@@ -69,7 +76,29 @@ class Given:
         """Give a result of the array's shape the form that the array had."""
         if self.named is None:
             return data
-        return self.named.copy(data=data)
+        return self.named.copy(data=data).drop_encoding()
+
+    def aligned(self, other: Any, what: str) -> da.Array:
+        """Take in another array of the same shape; of two DataArrays, axes go by name.
+
+        Raises
+        ------
+        ParameterError
+            If its axes or shape are others.
+        """
+        if self.named is not None and isinstance(other, xr.DataArray):
+            if set(other.dims) != set(self.named.dims):
+                raise ParameterError(
+                    f"the {what} must have the axes of the labels, {self.named.dims}; "
+                    f"got {other.dims}"
+                )
+            other = other if other.dims == self.named.dims else other.transpose(*self.named.dims)
+        data = Given.of(other, what).data
+        if data.shape != self.data.shape:
+            raise ParameterError(
+                f"the {what} must have the shape of the labels, {self.data.shape}; got {data.shape}"
+            )
+        return data
 
     def per_frame(self, values: Sequence[Any]) -> Any:
         """One value per frame: a scalar where nothing is looped, else a DataArray."""
@@ -95,35 +124,41 @@ class Given:
         return per_axis(spacing, ndim, "spacing")
 
 
-def _lazy(array: Any, what: str) -> da.Array:
-    if isinstance(array, da.Array):
-        if any(np.isnan(n) for n in array.shape):
-            raise KindError(
-                f"the {what} has chunks of unknown size; call compute_chunk_sizes() on it first"
-            )
-        return array
-    if isinstance(array, zarr.Array):
-        return as_dask(ZarrSource(array))
-    if isinstance(array, np.ndarray):
-        return as_dask(MemorySource(array))
-    raise KindError(
-        f"the {what} must be an xarray.DataArray, a dask, zarr or NumPy array; got "
-        f"{type(array).__name__}. Files are opened with chunkseg.open_image."
-    )
+def _loop_over(layout: Layout, more: Sequence[int]) -> Layout:
+    axes = range(len(layout.shape))
+    for axis in more:
+        if axis not in range(-len(axes), len(axes)):
+            raise ParameterError(f"an image of {len(axes)} axes has no axis {axis}")
+    apart = sorted({axes[a] for a in more} | set(layout.looped))
+    return Layout(layout.shape, tuple(apart), tuple(a for a in axes if a not in apart))
 
 
-def per_axis(value: Any, ndim: int, what: str) -> tuple[float, ...]:
-    """One number per spatial axis, from one number for all or from a sequence of them."""
-    numbers = np.asarray(value, dtype=float)
-    if numbers.ndim == 0:
-        numbers = np.full(ndim, numbers)
-    if numbers.shape != (ndim,):
-        raise ParameterError(
-            f"{what} must be one number or one per spatial axis ({ndim}); got {value!r}"
+def _refuse(layout: Layout, named: xr.DataArray | None, what: str) -> None:
+    """Say why there is nothing to be done with an array."""
+    dims = named.dims if named is not None else ()
+    if not layout.ndim:
+        raise KindError(
+            f"the {what} needs at least one axis besides those looped over; it has {dims}"
         )
-    if not np.isfinite(numbers).all():
-        raise ParameterError(f"{what} must be finite; got {value!r}")
-    return tuple(float(n) for n in numbers)
+    raise ParameterError(f"the {what} has no frames: its shape is {layout.shape}, axes {dims}")
+
+
+def _lazy(array: Any, what: str) -> da.Array:
+    """Bring an array into dask, in native byte order and without empty chunks."""
+    found = lazy_array(array)
+    if found is None:
+        raise KindError(
+            f"the {what} must be an xarray.DataArray, a dask, zarr or NumPy array; got "
+            f"{type(array).__name__}. Files are opened with chunkseg.open_image."
+        )
+    if any(np.isnan(n) for n in found.shape):
+        raise KindError(
+            f"the {what} has chunks of unknown size; call compute_chunk_sizes() on it first"
+        )
+    if not found.dtype.isnative:
+        found = found.astype(found.dtype.newbyteorder("="))
+    chunks = tuple(tuple(n for n in c if n) or (0,) for c in found.chunks)
+    return found if chunks == found.chunks else found.rechunk(chunks)
 
 
 def map_step(given: Given, step: Step, dtype: Any, periodic: bool = False) -> da.Array:

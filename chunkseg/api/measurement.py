@@ -55,7 +55,9 @@ def regionprops_table(
         For an unknown property, negative labels, an intensity without an image, or images of
         different shape or coordinates.
 
-    Notes ----- Equal to :func:`skimage.measure.regionprops_table` on the whole frame: whole numbers
+    Notes
+    -----
+    Equal to :func:`skimage.measure.regionprops_table` on the whole frame: whole numbers
     exactly, floats to 1e-9 of their scale, intensity means of float32 images to 1e-6 (scikit-image
     sums those in single precision, chunkseg in double).
 
@@ -108,9 +110,7 @@ def _intensities(given: Given, image: Any) -> tuple[list[Any], list[str] | None]
     if image is None:
         return [], None
     if given.named is None or not isinstance(image, xr.DataArray):
-        array = Given.of(image, "intensity image").data
-        _check_shape(given, array.shape)
-        return [array], None
+        return [given.aligned(image, "intensity image")], None
     _check_coordinates(given.named, image)
     if "c" in image.dims and "c" not in given.named.dims:
         parts = [image.isel(c=i) for i in range(image.sizes["c"])]
@@ -118,29 +118,7 @@ def _intensities(given: Given, image: Any) -> tuple[list[Any], list[str] | None]
         channels: list[str] | None = [str(name) for name in names]
     else:
         parts, channels = [image], None
-    arrays = [_aligned(given, part) for part in parts]
-    return arrays, channels
-
-
-def _aligned(given: Given, image: xr.DataArray) -> Any:
-    assert given.named is not None
-    if set(image.dims) != set(given.named.dims):
-        raise ParameterError(
-            f"the intensity image must have the axes of the labels, {given.named.dims} (and may "
-            f"have 'c' more); got {image.dims}"
-        )
-    moved = image if image.dims == given.named.dims else image.transpose(*given.named.dims)
-    array = Given.of(moved, "intensity image").data
-    _check_shape(given, array.shape)
-    return array
-
-
-def _check_shape(given: Given, shape: tuple[int, ...]) -> None:
-    if shape != given.data.shape:
-        raise ParameterError(
-            f"the intensity image must have the shape of the labels, {given.data.shape}; "
-            f"got {shape}"
-        )
+    return [given.aligned(part, "intensity image") for part in parts], channels
 
 
 def _check_coordinates(labels: xr.DataArray, image: xr.DataArray) -> None:
@@ -148,7 +126,9 @@ def _check_coordinates(labels: xr.DataArray, image: xr.DataArray) -> None:
         ours, theirs = labels.coords.get(dim), image.coords.get(dim)
         if ours is None or theirs is None or ours.shape != theirs.shape or dim == "c":
             continue
-        if not np.allclose(ours.values, theirs.values):
+        exact = "f" not in ours.dtype.kind + theirs.dtype.kind
+        same = np.array_equal if exact else np.allclose
+        if not same(ours.values, theirs.values):
             raise ParameterError(
                 f"labels and intensity image have different coordinates along {dim!r}: they do not "
                 "show the same place. Drop or correct the coordinates of one."

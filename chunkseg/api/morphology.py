@@ -11,6 +11,7 @@ from dask_image import ndmorph
 from numpy.typing import NDArray
 
 from chunkseg.api.given import Given, Lazy, at_least_halo, map_step
+from chunkseg.api.numbers import whole
 from chunkseg.errors import KindError, ParameterError
 from chunkseg.passes.steps import ErodeBall
 
@@ -46,10 +47,14 @@ def binary_erosion(
     Raises
     ------
     ParameterError
-        For a radius that is negative or no whole number, for fewer than one iteration, for both
+        For a radius that is negative or not whole, for fewer than one iteration, for both
         ``footprint`` and ``radius``, or a footprint of other dimensions than a frame.
+    KindError
+        For a radius that is no number.
 
-    Notes ----- Equal to :func:`skimage.morphology.binary_erosion` (scikit-image 0.26, which drops
+    Notes
+    -----
+    Equal to :func:`skimage.morphology.binary_erosion` (scikit-image 0.26, which drops
     that name in 0.28) and to :func:`skimage.morphology.erosion` of a mask: outside the image counts
     as foreground, and so nothing is eroded from the image's edges. An even-sized footprint is
     padded at its end, as ``binary_erosion`` does.
@@ -62,11 +67,11 @@ def binary_erosion(
     3
     """
     given = Given.of(image, "mask")
-    times = _whole(iterations, "iterations", least=1)
+    times = whole(iterations, "iterations", least=1)
     if radius is not None:
         if footprint is not None:
             raise ParameterError("give either footprint or radius, not both")
-        step = ErodeBall(_whole(radius, "radius", least=0), given.layout.ndim, times)
+        step = ErodeBall(whole(radius, "radius", least=0), given.layout.ndim, times)
         return given.back(map_step(_as_mask(given), step, bool))
     return given.back(_erode(_as_mask(given), _footprints(footprint, given.layout.ndim), times))
 
@@ -120,12 +125,6 @@ def erosion(
     return binary_erosion(image, footprint, radius=radius, iterations=iterations)
 
 
-def _whole(value: Any, what: str, least: int) -> int:
-    if isinstance(value, bool) or not np.isreal(value) or value != int(value) or value < least:
-        raise ParameterError(f"{what} must be a whole number of at least {least}; got {value!r}")
-    return int(value)
-
-
 def _as_mask(given: Given) -> Given:
     data = given.data if given.data.dtype == np.bool_ else given.data != 0
     return Given(data, given.layout, given.named)
@@ -147,7 +146,7 @@ def _footprints(footprint: Footprint | None, ndim: int) -> list[tuple[NDArray[An
                 f"a footprint needs {ndim} axes, as many as a frame of the image; got {shape.ndim}"
             )
         odd = np.pad(shape.astype(bool), [(0, 1 - n % 2) for n in shape.shape])
-        result.append((odd, _whole(times, "a footprint's number of times", least=0)))
+        result.append((odd, whole(times, "a footprint's number of times", least=0)))
     return result
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from chunkseg.api.components import Found
 from chunkseg.api.given import Given, Lazy, map_indexed_frames, map_step
+from chunkseg.api.numbers import number, whole
 from chunkseg.api.sweeping import Scratch, by_frame, sweep
 from chunkseg.errors import KindError, ParameterError
 from chunkseg.kernels.relabel import map_labels, renumber
@@ -80,7 +81,8 @@ def label(
            [0, 0, 2]])
     """
     given = Given.of(label_image, "label image")
-    rule = ComponentsPass(_connectivity(given, connectivity), background)
+    hops = _connectivity(given, connectivity)
+    rule = ComponentsPass(hops, None if background is None else whole(background, "background"))
     small = given.data.dtype == np.bool_ and given.grid.frame.size < _INT32_VOXELS
     dtype = np.dtype(np.int32 if small else np.int64)
     found = Found.of(given, rule, scratch)
@@ -104,12 +106,13 @@ def _connectivity(given: Given, connectivity: int | None) -> int:
         )
     if connectivity is None:
         return ndim
-    if not 1 <= connectivity <= ndim:
+    hops = whole(connectivity, "connectivity")
+    if not 1 <= hops <= ndim:
         raise ParameterError(
             f"connectivity of an image of {ndim} spatial axes must be 1 to {ndim}; "
             f"got {connectivity!r}"
         )
-    return int(connectivity)
+    return hops
 
 
 def _check_labels(given: Given) -> None:
@@ -141,8 +144,8 @@ def clear_border(
         Width of the border beyond the outermost voxel.
     bgval : int
         What cleared voxels are set to.
-    mask : array of bool, optional
-        Of the shape of ``labels``: objects that reach where it is False are cleared, and
+    mask : DataArray, dask or NumPy array of bool, optional
+        Of the shape (and axes) of ``labels``: objects that reach where it is False are cleared, and
         ``buffer_size`` is ignored.
     axes : sequence of str or int, optional
         The spatial axes whose ends are border, by name or number; all by default. In a thin stack
@@ -163,7 +166,9 @@ def clear_border(
         For a border as wide as the image, a mask of another shape, an unknown axis, or a ``bgval``
         that the dtype can't hold.
 
-    Notes ----- Equal to :func:`skimage.segmentation.clear_border`: what is cleared is the connected
+    Notes
+    -----
+    Equal to :func:`skimage.segmentation.clear_border`: what is cleared is the connected
     region (full connectivity) of one label that touches the border, not every voxel of that label;
     and where ``bgval`` is not 0 and any border voxel is background, the background is set to it
     too.
@@ -179,17 +184,23 @@ def clear_border(
     given = Given.of(labels, "label image")
     ndim, dtype = given.layout.ndim, given.data.dtype
     _connectivity(given, None)
-    value = np.asarray(bgval).astype(dtype)
-    if value != bgval:
-        raise ParameterError(f"bgval {bgval!r} does not fit labels of dtype {dtype}")
+    value = _fill_value(bgval, dtype)
     if mask is None:
-        border = Border(_border_axes(given, axes), int(buffer_size) + 1)
+        border = Border(_border_axes(given, axes), whole(buffer_size, "buffer_size") + 1)
         _check_buffer(given, border)
         found = Found.of(given, ComponentsPass(ndim, 0, border), scratch)
     else:
         rule = ComponentsPass(ndim, 0, masked=True)
         found = Found.of(given, rule, scratch, [_border_mask(given, mask)])
     return given.back(found.looked_up(partial(_kept_values, value=value)))
+
+
+def _fill_value(bgval: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+    value = int(bgval) if isinstance(bgval, bool) else whole(bgval, "bgval")
+    low, high = (0, 1) if dtype == np.bool_ else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    if not low <= value <= high:
+        raise ParameterError(f"bgval {bgval!r} does not fit labels of dtype {dtype}")
+    return np.array(value, dtype)
 
 
 def _kept_values(components: Components, value: NDArray[Any]) -> Lookup:
@@ -229,13 +240,9 @@ def _check_buffer(given: Given, border: Border) -> None:
 
 
 def _border_mask(given: Given, mask: Any) -> da.Array:
-    inside = Given.of(mask, "mask").data
+    inside = given.aligned(mask, "mask")
     if inside.dtype != np.bool_:
         raise KindError(f"mask must be of bool; got dtype {inside.dtype}")
-    if inside.shape != given.data.shape:
-        raise ParameterError(
-            f"mask must have the shape of the labels, {given.data.shape}; got {inside.shape}"
-        )
     return inside
 
 
@@ -263,7 +270,9 @@ def expand_labels(label_image: Any, distance: float = 1, spacing: Any = 1) -> La
     ParameterError
         For a spacing that is not positive, or a distance that is NaN.
 
-    Notes ----- Equal to :func:`skimage.segmentation.expand_labels` on the whole frame, ties
+    Notes
+    -----
+    Equal to :func:`skimage.segmentation.expand_labels` on the whole frame, ties
     included: among the nearest labelled voxels, that with the smallest last index wins, then the
     index before, and so on. The halo is ``ceil(distance / spacing)`` voxels.
 
@@ -278,7 +287,7 @@ def expand_labels(label_image: Any, distance: float = 1, spacing: Any = 1) -> La
     lengths = given.spacing(spacing)
     if min(lengths, default=1.0) <= 0:
         raise ParameterError(f"spacing must be positive; got {spacing!r}")
-    if np.isnan(distance):
+    if np.isnan(number(distance, "distance")):
         raise ParameterError("distance must be a number; got NaN")
     return given.back(map_step(given, Expand(float(distance), lengths), given.data.dtype))
 
@@ -326,13 +335,12 @@ def relabel_sequential(label_field: Any, offset: int = 1) -> tuple[Lazy, Any, An
     dtype = given.data.dtype
     if dtype.kind not in "ui":
         raise KindError(f"relabel_sequential needs integer labels; got dtype {dtype}")
-    if offset < 1:
-        raise ParameterError(f"offset must be at least 1; got {offset!r}")
+    offset = whole(offset, "offset", least=1)
     if given.data.size == 0:
         raise ParameterError("relabel_sequential needs at least one voxel; the image has none")
     found = by_frame(sweep(given, UniqueTask(), [given.data], LabelsPresent, given.grid))
     present = [_present(records, dtype) for _, records in found]
-    renumbered = [renumber(labels, int(offset)) for labels in present]
+    renumbered = [renumber(labels, offset) for labels in present]
     out = np.result_type(*(numbers.dtype for numbers, _, _ in renumbered))
     tables = [
         (p[p != 0].astype(np.int64), n[p != 0].astype(out))

@@ -86,11 +86,13 @@ def intensity_sums(local: Local, count: int, image: NDArray[Any]) -> IntensitySu
     """Sum, minimum and maximum of ``image`` over the regions 1 to ``count`` of a block.
 
     Sums of boolean and integer images are int64 (exact); those of 64-bit unsigned and of float
-    images are float64.
+    images are float64. Extremes have the image's dtype, of float16 images float32.
     """
     dtype = image.dtype
     if dtype == np.bool_:
         image = image.view(np.uint8)
+    if dtype == np.float16:
+        image = image.astype(np.float32)
     exact = dtype.kind in "bi" or (dtype.kind == "u" and dtype.itemsize < 8)
     total = np.zeros(count, np.int64 if exact else np.float64)
     smallest = np.zeros(count, image.dtype)
