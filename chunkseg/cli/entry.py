@@ -1,6 +1,7 @@
 """From arguments to an exit code: 0 done, 1 numbers differ, 2 an error, 130 interrupted.
 
-An error is said in one line, without a traceback unless ``--debug`` asks for it. What is imported here is light; each command imports what it needs when it runs.
+An error is said in one line, without a traceback unless ``--debug`` asks for it. What is imported
+here is light; each command imports what it needs when it runs.
 """
 
 from __future__ import annotations

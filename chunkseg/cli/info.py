@@ -12,6 +12,7 @@ from chunkseg.api.given import Given
 from chunkseg.cli.printing import aligned, say
 from chunkseg.cli.run import opened
 from chunkseg.geometry.calibration import spacing_of, unit_of
+from chunkseg.geometry.units import PIXEL
 from chunkseg.plan.blocks import block_shape
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.staging import needs_staging
@@ -42,7 +43,7 @@ def info_lines(image: xr.DataArray) -> list[str]:
         ["pixels", f"{image.dtype}, {size_text(image.nbytes)}"],
     ]
     if source is not None:
-        rows += [["stored as", _stored(source)], ["chunks", _per_axis(image, source.chunks)]]
+        rows += [["stored as", _stored(source)], ["chunks", _chunks(image, source)]]
     rows += [["spacing", _spacing(image)], *_channels(image), ["reading", _reading(image)]]
     return [*aligned(rows), *_needs(image)]
 
@@ -67,14 +68,26 @@ def _stored(source: Source) -> str:
     if isinstance(source, View):
         return _stored(source.source)
     if isinstance(source, Stack):
-        return f"{len(source.members)} times {_stored(source.members[0])}"
+        return f"{len(source.members)} x {_stored(source.members[0])}"
     return STORED.get(type(source), type(source).__name__)
+
+
+def _chunks(image: xr.DataArray, source: Source) -> str:
+    """Say what has to be read and decoded as a whole."""
+    if max(source.chunks) == 1:
+        return "none, any voxel can be read alone"
+    return _per_axis(image, source.chunks)
 
 
 def _spacing(image: xr.DataArray) -> str:
     dims = [str(d) for d in image.dims if d != "c"]
-    spacing = spacing_of(image, dims)
-    return ", ".join(f"{d} {s:g} {unit_of(image, [d])}" for d, s in zip(dims, spacing, strict=True))
+    parts = []
+    for dim, step in zip(dims, spacing_of(image, dims), strict=True):
+        calibrated = dim != "t" or unit_of(image, ["t"]) != PIXEL
+        parts.append(
+            f"{dim} {step:g} {unit_of(image, [dim])}" if calibrated else "t not calibrated"
+        )
+    return ", ".join(parts)
 
 
 def _channels(image: xr.DataArray) -> list[list[str]]:
@@ -95,9 +108,9 @@ def _reading(image: xr.DataArray) -> str:
 
 def _needs(image: xr.DataArray) -> list[str]:
     """Say what a run needs besides the file."""
-    spatial = [d for d in image.dims if d in ("z", "y", "x")]
+    needs = []
     if image.sizes.get("c", 1) > 1:
-        return ["to run it, choose a channel: --channel NAME_OR_INDEX"]
-    if len(spatial) < 2:
-        return ["to run it, name its axes: --dims, with at least y and x"]
-    return []
+        needs.append("to run it, choose a channel: --channel NAME_OR_INDEX")
+    if not {"y", "x"} <= set(image.dims):
+        needs.append("to run it, name its axes: --dims, with at least y and x")
+    return needs

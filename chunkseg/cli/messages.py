@@ -134,4 +134,4 @@ class Lines:
             return
         self._told[pass_name] = now
         seconds = now - self._began.get(pass_name, now)
-        note(f"{pass_name}: {total} blocks in {seconds:.1f} s")
+        note(f"{pass_name}: {total} block{'s' * (total != 1)} in {seconds:.1f} s")

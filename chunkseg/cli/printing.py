@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from chunkseg.api.result import Result
+from chunkseg.api.result import Result
+from chunkseg.storage.output import WRITTEN
 
 MOST_ROWS = 12
 STATISTICS = ("mean", "std", "range", "min", "max")
@@ -20,7 +20,7 @@ def result_lines(result: Result) -> list[str]:
     frames = result.run["frames"]
     statistics = _statistics(result)
     told = _one_frame(frames[0], statistics) if len(frames) == 1 else _movie(frames, statistics)
-    return [*told, *aligned([["written to", str(result.path)]]), *_files(result.run["files"])]
+    return [*told, *aligned([["written to", str(result.path)]]), *_files(result)]
 
 
 def _statistics(result: Result) -> dict[int | None, dict[str, Any]]:
@@ -67,11 +67,12 @@ def _movie(
             of_frame = statistics.get(t, {})
             rows[-1] += [number(of_frame.get(name, math.nan)) for name in STATISTICS]
     more = len(frames) - MOST_ROWS
-    return aligned(rows) + ([f"... and {more} more, in summary.json"] if more > 0 else [])
+    return aligned(rows) + ([f"... and {more} more, in run.json"] if more > 0 else [])
 
 
-def _files(names: Sequence[str]) -> list[str]:
-    return aligned([["", ", ".join(names)]], first=len("written to"))
+def _files(result: Result) -> list[str]:
+    there = [name for name in WRITTEN if (result.path / name).exists()]
+    return aligned([["", ", ".join(there)]], first=len("written to"))
 
 
 def _threshold(value: float | None) -> str:
