@@ -149,7 +149,7 @@ def test_channel_and_axes_of_the_input(
 def test_movie_is_a_table_of_twelve_rows(
     tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    frames = np.stack([synthetic_nuclei((50, 60), seed=s) for s in range(14)])
+    frames = np.stack([synthetic_nuclei((90, 96), seed=s) for s in range(14)])
     frames[1] = 9
     image = saved(tmp_path, frames)
     options = ["--dims", "tyx", "--spacing", "0.5", "--unit", "um"]
@@ -159,6 +159,7 @@ def test_movie_is_a_table_of_twelve_rows(
     assert "mean area_um2" in lines[0]
     for t in (0, 11):
         known = lesson_in_memory(frames[t], sigma=1, radius=0)
+        assert known.counts[2] > 0
         cells = lines[t + 1].split()
         assert cells[:2] == [str(t), repr(known.threshold)]
         assert cells[3:6] == [str(n) for n in known.counts]

@@ -43,7 +43,8 @@ class Published:
     sizes
         Voxels of each object in the end.
     volumes
-        Range, mean and standard deviation in cubic micrometres, to two decimals.
+        Mean, standard deviation and range in cubic micrometres, to two decimals. They do not follow
+        from the sizes at the published voxel size, so no label image can have both.
     """
 
     percent: str
@@ -56,7 +57,7 @@ CELLS3D = Published(
     percent="19.47",
     counts=(18, 19, 11),
     sizes=(40960, 26847, 60268, 46545, 51409, 46866, 53108, 37869, 36523, 40809, 14548),
-    volumes={"range": "579.10", "mean": "855.98", "std": "170.19"},
+    volumes={"mean": "855.98", "std": "170.19", "range": "579.10"},
 )
 
 
