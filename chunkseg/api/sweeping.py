@@ -21,8 +21,9 @@ from chunkseg.geometry.boxes import Grid
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.sweep import Input, Sweeper, Task
 from chunkseg.storage.arrays import Sink, create_array
-from chunkseg.storage.leaves import ZarrSource
+from chunkseg.storage.leaves import Source, ZarrSource
 from chunkseg.storage.records import Records
+from chunkseg.storage.sources import as_dask
 
 Scratch: TypeAlias = str | os.PathLike[str] | Literal[False] | None
 R = TypeVar("R")
@@ -108,8 +109,6 @@ def by_frame(records: Records[R]) -> Iterator[tuple[int, list[R]]]:
         yield frame, [record for _, record in sorted(group, key=lambda item: item[0].number)]
 
 
-def stored_as(kept_array: Any, given: Given) -> da.Array:
+def stored_as(source: Source, given: Given) -> da.Array:
     """Lazy array over a source of the shape of ``given``, in the same chunks."""
-    return da.from_array(
-        kept_array, chunks=given.data.chunks, name=False, asarray=True, fancy=False
-    )
+    return as_dask(source, given.data.chunks)

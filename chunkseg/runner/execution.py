@@ -83,12 +83,12 @@ class Execution:
         if dask.config.get("scheduler", None) is None:
             options = {"scheduler": "threads", "num_workers": self.workers or available_cores()}
         with _Progress(keys, advance):
-            return list(dask.compute(*tasks, optimize_graph=False, **options))
+            return list(dask.compute(*tasks, **options))
 
     def _on_cluster(self, tasks: list[Delayed], advance: Advance) -> list[Any]:
         from distributed import as_completed
 
-        futures = self.client.compute(tasks, optimize_graph=False)
+        futures = self.client.compute(tasks)
         position = {future.key: i for i, future in enumerate(futures)}
         results: list[Any] = [None] * len(futures)
         try:
@@ -104,15 +104,18 @@ class Execution:
 def _delayed(calls: Sequence[Call]) -> list[Delayed]:
     """Return one delayed task per call.
 
-    The arrays of all calls are optimised together, so that what they share is computed once.
+    The arrays become arguments as they are, without dask's optimisation of each array alone: that
+    would rename what calls share, and each block would compute it again for itself.
     """
     token = uuid.uuid4().hex
-    flat = iter(dask.optimize(*[array for call in calls for array in call.arrays]))
     tasks = []
     for i, call in enumerate(calls):
-        arrays = [next(flat) for _ in call.arrays]
+        whole = [
+            array.rechunk(array.shape).to_delayed(optimize_graph=False) for array in call.arrays
+        ]
         function = delayed(partial(_call, call.function), pure=False)
-        tasks.append(function(*arrays, dask_key_name=f"{call.name}-{token}-{i}"))
+        arguments = [blocks.item() for blocks in whole]
+        tasks.append(function(*arguments, dask_key_name=f"{call.name}-{token}-{i}"))
     return tasks
 
 

@@ -142,7 +142,9 @@ class View(Region):
 
 
 def as_dask(
-    source: Source, chunks: Sequence[int] | None = None, looped: Sequence[int] = ()
+    source: Source,
+    chunks: Sequence[int] | Sequence[Sequence[int]] | None = None,
+    looped: Sequence[int] = (),
 ) -> da.Array:
     """Lazy dask array over a source, which :func:`source_of` finds again.
 
@@ -151,8 +153,9 @@ def as_dask(
     source
         What is read.
     chunks
-        Chunk length along each axis. By default whole multiples of the source's chunks, about
-        2 million voxels, as near to a cube as that allows; no stored chunk is ever split.
+        Chunk length along each axis, or all lengths along each, as dask has them. By default whole
+        multiples of the source's chunks, about 2 million voxels, as near to a cube as that allows;
+        no stored chunk is ever split.
     looped
         Axes (numbers) along which the default chunks do not grow: ``t`` and ``c``.
 
@@ -167,21 +170,38 @@ def as_dask(
     ParameterError
         If ``chunks`` does not have one positive length per axis.
     """
-    chosen = default_chunks(source, looped) if chunks is None else tuple(chunks)
-    if len(chosen) != source.ndim or any(c < 1 for c in chosen):
-        raise ParameterError(
-            f"chunks= needs a positive length for each of {source.ndim} axes, not {chosen}"
-        )
     array = da.from_array(
         source,
-        chunks=tuple(min(c, max(n, 1)) for c, n in zip(chosen, source.shape, strict=True)),
+        chunks=_checked_chunks(source, default_chunks(source, looped) if chunks is None else chunks),
         name=False,
-        asarray=True,
-        fancy=False,
+        getitem=_read_chunk,
         meta=np.empty((0,) * source.ndim, source.dtype),
     )
     array._chunkseg_source = (array.name, source)
     return array
+
+
+def _checked_chunks(
+    source: Source, chunks: Sequence[int] | Sequence[Sequence[int]]
+) -> tuple[int | tuple[int, ...], ...]:
+    if len(chunks) == source.ndim:
+        if all(not isinstance(c, int | np.integer) for c in chunks):
+            return tuple(tuple(c) for c in chunks)  # type: ignore[union-attr,arg-type]
+        lengths = [int(c) for c in chunks]  # type: ignore[arg-type]
+        if min(lengths, default=1) >= 1:
+            return tuple(min(c, max(n, 1)) for c, n in zip(lengths, source.shape, strict=True))
+    raise ParameterError(
+        f"chunks= needs a positive length for each of {source.ndim} axes, not {tuple(chunks)}"
+    )
+
+
+def _read_chunk(source: Source, index: Slices, *_: object) -> Array:
+    """Read one chunk.
+
+    As a function of our own it is left alone by dask, which would else push the slices of an overlap
+    into it and read each chunk in as many small pieces as it has neighbours.
+    """
+    return source[index]
 
 
 def default_chunks(source: Source, looped: Sequence[int], limit: int = BLOCK_VOXELS) -> Shape:

@@ -1,0 +1,26 @@
+"""Peak memory does not follow the image: a stack four times as deep needs less than 15 % more."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def peak(job: str, folder: Path, tiles: int) -> dict[str, int]:
+    folder.mkdir()
+    command = [sys.executable, "-m", "tests.memory_job", job, str(folder), str(tiles)]
+    root = Path(__file__).parent.parent
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("job", ["workflow", "steps"])
+def test_peak_memory_of_a_stack_four_times_as_deep(job, tmp_path):
+    shallow = peak(job, tmp_path / "shallow", 2)
+    deep = peak(job, tmp_path / "deep", 8)
+    assert deep["objects"] == 4 * shallow["objects"] > 0
+    assert deep["peak"] < 1.15 * shallow["peak"]
