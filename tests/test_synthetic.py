@@ -57,6 +57,15 @@ def test_semi_axes_bound_the_objects() -> None:
     assert 4 / 3 * np.pi * 7**3 < size < 4 / 3 * np.pi * 14**3
 
 
+def test_pairs_touch() -> None:
+    """Two objects make one component, wherever they lie; three make two where there is room."""
+    images = [
+        synthetic_nuclei((200, 200), count=n, noise=0, seed=s) for s in range(20) for n in (2, 3)
+    ]
+    parts = [int(label(image > 0.2 * 65535).max()) for image in images]
+    assert parts == [1, 2] * 20
+
+
 def test_number_of_objects_grows_with_the_image() -> None:
     counts = [label(_mask(synthetic_nuclei((n, n), noise=0), 0)).max() for n in (128, 512)]
     assert counts[0] >= 3

@@ -80,10 +80,9 @@ def command(args: argparse.Namespace) -> int:
 def _run(image: NDArray[Any], output: str) -> Result:
     """Run the lesson in blocks, over a former demonstration if there is one."""
     opened = from_array(image, dims="zyx", spacing=SPACING, unit=UNIT)
-    block = tuple(min(b, n) for b, n in zip(BLOCK, image.shape, strict=True))
     workflow = Workflow(sigma=SIGMA, threshold="otsu", erosion_radius=RADIUS, clear_border=True)
     with progress() as tell:
-        return workflow.run(opened, output, block_shape=block, overwrite=True, progress=tell)
+        return workflow.run(opened, output, block_shape=BLOCK, overwrite=True, progress=tell)
 
 
 def with_published(result: Result, known: Published) -> list[Compared]:
