@@ -25,6 +25,7 @@ _HOME = {
     "Result": "api.result",
     "store": "api.storing",
     "summarize": "api.measurement",
+    "synthetic_nuclei": "api.synthetic",
     "threshold_otsu": "api.filters",
     "Workflow": "api.workflow",
 }
@@ -46,6 +47,7 @@ __all__ = [
     "relabel_sequential",
     "store",
     "summarize",
+    "synthetic_nuclei",
     "threshold_otsu",
 ]
 
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from chunkseg.api.result import Result
     from chunkseg.api.segmentation import clear_border, expand_labels, label, relabel_sequential
     from chunkseg.api.storing import store
+    from chunkseg.api.synthetic import synthetic_nuclei
     from chunkseg.api.workflow import Workflow
     from chunkseg.storage.opening import from_array, open_image
 

@@ -14,7 +14,6 @@ import xarray as xr
 import chunkseg
 from chunkseg.passes.tables import summarize
 from chunkseg.runner.lesson import Lesson
-from chunkseg.storage.output import RUN, WRITTEN
 
 _LIBRARIES = ("numpy", "scipy", "scikit-image", "dask", "zarr", "numba", "connected-components-3d")
 
@@ -36,7 +35,6 @@ def run_facts(lesson: Lesson, image: xr.DataArray, warnings: list[str]) -> dict[
         "warnings": warnings,
         "seconds": lesson.seconds,
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "files": [name for name in WRITTEN if (lesson.output.path / name).exists()] + [RUN],
     }
 
 
@@ -68,7 +66,7 @@ def summary_facts(table: pd.DataFrame, lesson: Lesson) -> dict[str, Any]:
     whole = summarize(sizes).iloc[0].to_dict()
     content: dict[str, Any] = {"objects": _without_nan(whole)}
     if "t" in table.columns:
-        rows = summarize(table).reset_index().to_dict(orient="records")
+        rows = summarize(table, times=sorted(lesson.facts)).reset_index().to_dict(orient="records")
         content["per_time_point"] = [_without_nan(row) for row in rows]
     content["frames"] = [_frame(lesson, number) for number in sorted(lesson.facts)]
     return content

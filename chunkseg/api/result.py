@@ -75,7 +75,8 @@ class Result:
     @property
     def summary(self) -> pd.DataFrame:
         """Count, mean, standard deviation and range of the objects' sizes, per time point."""
-        return summarize(self.table)
+        times = [f["t"] for f in self.run["frames"] if "t" in f]
+        return summarize(self.table, times=times)
 
     @property
     def thresholds(self) -> pd.Series[float]:

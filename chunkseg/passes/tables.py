@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -38,14 +39,21 @@ def physical_columns(
     return columns
 
 
-def summarize(table: pd.DataFrame, column: str | None = None) -> pd.DataFrame:
-    """Summarise a column per time point; see :func:`chunkseg.summarize`."""
+def summarize(
+    table: pd.DataFrame, column: str | None = None, times: Iterable[int] | None = None
+) -> pd.DataFrame:
+    """Summarise a column per time point; see :func:`chunkseg.summarize`.
+
+    ``times`` names the time points, with or without objects; by default those in the table.
+    """
     name = column if column is not None else _default_column(table)
     if name not in table.columns:
         raise ParameterError(f"column {name!r} is not in the table; it has {list(table.columns)}")
     if "t" not in table.columns:
         return pd.DataFrame([_summary(table[name], name)])
-    rows = {t: _summary(group[name], name) for t, group in table.groupby("t")}
+    groups = dict(iter(table.groupby("t")[name]))
+    wanted = groups if times is None else times
+    rows = {t: _summary(groups.get(t, table[name][:0]), name) for t in wanted}
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(SUMMARY))
     return frame.rename_axis("t")
 

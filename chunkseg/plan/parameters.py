@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import tomllib
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path

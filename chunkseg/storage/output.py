@@ -120,7 +120,8 @@ class Output:
 
     def complete(self, run: Mapping[str, Any]) -> None:
         """Write ``run.json``, the sign of completeness, and remove the scratch."""
-        _write_json(self.path / RUN, run)
+        files = [name for name in WRITTEN if (self.path / name).exists()]
+        _write_json(self.path / RUN, {**run, "files": [*files, RUN]})
         shutil.rmtree(self.scratch, ignore_errors=True)
         shutil.rmtree(self.path / STATE, ignore_errors=True)
 

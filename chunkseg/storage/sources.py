@@ -172,7 +172,9 @@ def as_dask(
     """
     array = da.from_array(
         source,
-        chunks=_checked_chunks(source, default_chunks(source, looped) if chunks is None else chunks),
+        chunks=_checked_chunks(
+            source, default_chunks(source, looped) if chunks is None else chunks
+        ),
         name=False,
         getitem=_read_chunk,
         meta=np.empty((0,) * source.ndim, source.dtype),
@@ -186,7 +188,7 @@ def _checked_chunks(
 ) -> tuple[int | tuple[int, ...], ...]:
     if len(chunks) == source.ndim:
         if all(not isinstance(c, int | np.integer) for c in chunks):
-            return tuple(tuple(c) for c in chunks)  # type: ignore[union-attr,arg-type]
+            return tuple(tuple(c) for c in chunks)  # type: ignore[arg-type]
         lengths = [int(c) for c in chunks]  # type: ignore[arg-type]
         if min(lengths, default=1) >= 1:
             return tuple(min(c, max(n, 1)) for c, n in zip(lengths, source.shape, strict=True))
@@ -198,8 +200,8 @@ def _checked_chunks(
 def _read_chunk(source: Source, index: Slices, *_: object) -> Array:
     """Read one chunk.
 
-    As a function of our own it is left alone by dask, which would else push the slices of an overlap
-    into it and read each chunk in as many small pieces as it has neighbours.
+    As a function of our own it is left alone by dask, which would else push the slices of an
+    overlap into it and read each chunk in as many small pieces as it has neighbours.
     """
     return source[index]
 
