@@ -73,7 +73,8 @@ def binary_erosion(
             raise ParameterError("give either footprint or radius, not both")
         step = ErodeBall(whole(radius, "radius", least=0), given.layout.ndim, times)
         return given.back(map_step(_as_mask(given), step, bool))
-    return given.back(_erode(_as_mask(given), _footprints(footprint, given.layout.ndim), times))
+    footprints = [(_odd(f), n) for f, n in _footprints(footprint, given.layout.ndim)]
+    return given.back(_erode(_as_mask(given), footprints, times))
 
 
 def erosion(
@@ -131,7 +132,7 @@ def _as_mask(given: Given) -> Given:
 
 
 def _footprints(footprint: Footprint | None, ndim: int) -> list[tuple[NDArray[Any], int]]:
-    """Bring the footprint into the form of a sequence, padded to odd lengths."""
+    """Bring the footprint into the form of a sequence."""
     if footprint is None:
         cross = np.zeros((3,) * ndim, bool)
         for axis in range(ndim):
@@ -140,14 +141,18 @@ def _footprints(footprint: Footprint | None, ndim: int) -> list[tuple[NDArray[An
     parts = [(footprint, 1)] if isinstance(footprint, np.ndarray) else list(footprint)
     result = []
     for array, times in parts:
-        shape = np.asarray(array)
+        shape = np.asarray(array, dtype=bool)
         if shape.ndim != ndim:
             raise ParameterError(
                 f"a footprint needs {ndim} axes, as many as a frame of the image; got {shape.ndim}"
             )
-        odd = np.pad(shape.astype(bool), [(0, 1 - n % 2) for n in shape.shape])
-        result.append((odd, whole(times, "a footprint's number of times", least=0)))
+        result.append((shape, whole(times, "a footprint's number of times", least=0)))
     return result
+
+
+def _odd(footprint: NDArray[Any]) -> NDArray[Any]:
+    """Pad a footprint at its end to odd lengths."""
+    return np.pad(footprint, [(0, 1 - n % 2) for n in footprint.shape])
 
 
 def _erode(given: Given, footprints: list[tuple[NDArray[Any], int]], iterations: int) -> da.Array:
