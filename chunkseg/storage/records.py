@@ -121,7 +121,7 @@ def _maker(kind: type[R], packed: dict[str, NDArray[Any]], prefix: str = "") -> 
 
 def _is_number(hint: Any) -> bool:
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    return int in options or float in options
+    return not {bool, int, float}.isdisjoint(options)
 
 
 def _split(packed: dict[str, NDArray[Any]], name: str, number: bool) -> list[Any]:

@@ -1,0 +1,117 @@
+"""Arrays that chunkseg writes: whole chunks, checksums, background stored like anything else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chunkseg.geometry.boxes import Box, Grid
+from chunkseg.geometry.layout import Layout
+from chunkseg.storage.arrays import Sink, chunk_shape, create_array
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(st.integers(1, 5000), min_size=1, max_size=4))
+def test_chunks_divide_blocks(block: list[int]) -> None:
+    chunks = chunk_shape(block)
+    assert all(n % c == 0 for n, c in zip(block, chunks, strict=True))
+    assert np.prod(np.divide(block, chunks)) == 1 or max(chunks) <= max(block)
+
+
+@pytest.mark.parametrize(
+    ("block", "chunks"),
+    [
+        ((128, 128, 128), (64, 64, 64)),
+        ((96, 96, 96), (48, 48, 48)),
+        ((7, 1, 61), (7, 1, 61)),
+        ((131, 64, 64), (131, 64, 64)),
+        ((2048, 2048), (512, 512)),
+        ((2**20,), (2**18,)),
+    ],
+)
+def test_chunks_are_neither_huge_nor_tiny(block: tuple[int, ...], chunks: tuple[int, ...]) -> None:
+    assert chunk_shape(block) == chunks
+
+
+def sink(tmp_path: Path, layout: Layout, block: tuple[int, ...], dtype: str = "u4") -> Sink:
+    return Sink(create_array(tmp_path / "deep" / "a.zarr", layout, block, dtype), layout)
+
+
+def test_blocks_come_back(tmp_path: Path) -> None:
+    layout = Layout.of((2, 5, 3, 7), ("t", "y", "c", "x"))
+    values = np.random.default_rng(0).integers(0, 9, layout.shape).astype(np.uint32)
+    out = sink(tmp_path, layout, (2, 3))
+    grid = Grid.regular(layout.frame_shape, (2, 3))
+    for region in grid.regions(layout.frames, 4):
+        for block in region:
+            part = layout.take_frame(values[layout.slices(block.frame, block.core)])
+            out.write(block.frame, block.core, part)
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "deep" / "a.zarr")[:], values)
+
+
+@pytest.mark.parametrize("box", [Box((1, 0), (4, 8)), Box((0, 0), (3, 8)), Box((4, 0), (7, 8))])
+def test_parts_of_chunks_are_refused(box: Box, tmp_path: Path) -> None:
+    layout = Layout.of((9, 8))
+    out = sink(tmp_path, layout, (4, 8))
+    with pytest.raises(AssertionError, match="not made of whole chunks"):
+        out.write(0, box, np.ones(box.shape, np.uint32))
+    assert out.array.nchunks_initialized == 0
+
+
+def test_the_last_block_may_be_short(tmp_path: Path) -> None:
+    out = sink(tmp_path, Layout.of((9, 8)), (4, 8))
+    out.write(0, Box((8, 0), (9, 8)), np.ones((1, 8), np.uint32))
+    assert out.array[8:].all()
+
+
+def test_background_is_stored(tmp_path: Path) -> None:
+    """An absent chunk is one that was not written, never one of zeros."""
+    out = sink(tmp_path, Layout.of((8, 8)), (4, 4))
+    out.write(0, Box((0, 0), (4, 8)), np.zeros((4, 8), np.uint32))
+    assert out.array.nchunks_initialized == 2
+
+
+def test_every_flipped_byte_of_a_chunk_is_noticed(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 3, (8, 8)).astype(np.uint32)
+    out = sink(tmp_path, Layout.of((8, 8)), (8, 8))
+    out.write(0, Box((0, 0), (8, 8)), values)
+    (chunk,) = (p for p in (tmp_path / "deep" / "a.zarr" / "c").rglob("*") if p.is_file())
+    whole = chunk.read_bytes()
+    for at in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 0x10
+        chunk.write_bytes(damaged)
+        with pytest.raises(Exception):  # noqa: B017, PT011 - the kind depends on the codec
+            out.array[:]
+    chunk.write_bytes(whole)
+    np.testing.assert_array_equal(out.array[:], values)
+
+
+def test_a_truncated_chunk_is_noticed(tmp_path: Path) -> None:
+    out = sink(tmp_path, Layout.of((8, 8)), (8, 8))
+    out.write(0, Box((0, 0), (8, 8)), np.ones((8, 8), np.uint32))
+    (chunk,) = (p for p in (tmp_path / "deep" / "a.zarr" / "c").rglob("*") if p.is_file())
+    whole = chunk.read_bytes()
+    for length in range(len(whole)):
+        chunk.write_bytes(whole[:length])
+        with pytest.raises(Exception):  # noqa: B017, PT011 - the kind depends on the codec
+            out.array[:]
+
+
+def test_names_and_attributes_are_recorded(tmp_path: Path) -> None:
+    layout = Layout.of((2, 3, 4), ("t", "y", "x"))
+    create_array(tmp_path / "a.zarr", layout, (3, 4), "u1", ("t", "y", "x"), {"unit": "um"})
+    array = zarr.open_array(tmp_path / "a.zarr", mode="r")
+    assert array.metadata.dimension_names == ("t", "y", "x")
+    assert array.attrs["unit"] == "um"
+    assert array.chunks == (1, 3, 4)
+
+
+def test_zero_size_arrays_can_be_made(tmp_path: Path) -> None:
+    array = create_array(tmp_path / "a.zarr", Layout.of((0, 4)), (1, 4), "u1")
+    assert array[:].shape == (0, 4)
