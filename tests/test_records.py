@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from chunkseg.geometry.boxes import Box, Grid
 from chunkseg.passes.components import Border, ComponentsPass, ComponentsRecord
 from chunkseg.passes.counting import LabelsPresent, VoxelCount, labels_present
-from chunkseg.passes.measure import MeasureRecord, measure_block
 from chunkseg.passes.threshold import CountsRecord, RangeRecord, counts_block, range_block
 from chunkseg.storage.records import Records, write_arrays
 
@@ -56,16 +55,6 @@ EXAMPLES: dict[str, list[Any]] = {
     ],
     "counts of integers": [counts_block(a.astype(np.uint16), 0, 3, 256) for a in cores(IMAGE)],
     "counts of floats": [counts_block(a / 3, 0.0, 1.0, 16) for a in cores(IMAGE)],
-    "measures": [
-        measure_block(
-            (a > 0).astype(np.uint32), np.array([5]), [a.astype(np.uint16), a * 2], b.core
-        )
-        for a, b in zip(cores(IMAGE), REGIONS[0], strict=True)
-    ],
-    "measures of nothing": [
-        measure_block(np.zeros(a.shape, np.uint32), np.zeros(0, np.int64), [], b.core)
-        for a, b in zip(cores(IMAGE), REGIONS[0], strict=True)
-    ],
     "voxel counts": [VoxelCount(3), VoxelCount(0), VoxelCount(2**40), VoxelCount(1)],
     "labels": [labels_present(a) for a in cores(IMAGE)],
     "no labels": [labels_present(np.zeros_like(a)) for a in cores(IMAGE)],
@@ -99,7 +88,7 @@ def test_every_kind_of_record_comes_back_from_files(records: list[Any], tmp_path
 
 
 def test_examples_cover_every_kind() -> None:
-    kinds = {ComponentsRecord, RangeRecord, CountsRecord, MeasureRecord, VoxelCount, LabelsPresent}
+    kinds = {ComponentsRecord, RangeRecord, CountsRecord, VoxelCount, LabelsPresent}
     assert {type(records[0]) for records in EXAMPLES.values()} == kinds
 
 

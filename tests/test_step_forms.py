@@ -18,8 +18,6 @@ from dask.callbacks import Callback
 
 import chunkseg as cs
 from chunkseg.api import sweeping
-from chunkseg.geometry.boxes import Box
-from chunkseg.passes.measure import MeasureRecord, measure_block
 from chunkseg.runner import execution
 from chunkseg.storage.leaves import MemorySource
 from chunkseg.storage.sources import as_dask, source_of
@@ -306,12 +304,3 @@ def test_summarize() -> None:
     empty = cs.summarize(table.iloc[:0].drop(columns="t"), column="area")
     assert empty.loc[0, "count"] == 0
     assert np.isnan(empty.loc[0, "mean"])
-
-
-def test_records_are_all_that_a_table_keeps() -> None:
-    """A record of the measure pass is as long as its labels, whatever the block's size."""
-    local = np.zeros((40, 40, 40), np.uint32)
-    local[:20] = 1
-    record = measure_block(local, np.array([9]), [], Box.whole(local.shape))
-    sizes = [getattr(record, name).nbytes for name in MeasureRecord.__slots__]
-    assert sum(sizes) <= 8 * 11
