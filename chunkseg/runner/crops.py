@@ -1,0 +1,328 @@
+"""Measures of whole objects: their crops are read group by group, and measured one by one.
+
+A task reads the union of its group's boxes once, cuts each object out of it and hands it to the
+kernel. What a task holds stays within a budget of bytes; an object that alone needs more is refused
+by name, and the rest of the table is still given.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+
+from chunkseg.errors import ParameterError
+from chunkseg.geometry.boxes import Block, Box, Grid
+from chunkseg.geometry.layout import Layout
+from chunkseg.kernels.wholes import SHAPES, median_intensity, whole_shape
+from chunkseg.passes.crops import Group, Objects, crop_slices, plan_crops, too_large
+from chunkseg.passes.extra import MISSING, Extra, extra_columns
+from chunkseg.runner.execution import Execution
+from chunkseg.runner.sweep import REGION_BLOCKS, Input, _call
+from chunkseg.storage.sources import default_chunks
+
+BUDGET = 2**29
+GROUP_VOXELS = 2**24
+UNION_TO_BLOCK = 8
+WORKING_BYTES = 32
+NAMED = 20
+
+MEDIAN = "intensity_median"
+
+T = TypeVar("T")
+
+_log = logging.getLogger("chunkseg")
+
+
+def _silent(name: str, done: int, total: int) -> None:
+    """Tell nobody of the progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is measured of each object.
+
+    Attributes
+    ----------
+    names
+        Properties, of those in ``chunkseg.kernels.wholes.WHOLES``.
+    extras
+        The user's functions.
+    spacing
+        Voxel size along each axis.
+    channels
+        Names of the intensity images; None for a single unnamed one, or none.
+    """
+
+    names: tuple[str, ...]
+    extras: tuple[Extra, ...]
+    spacing: tuple[float, ...]
+    channels: tuple[str, ...] | None
+
+    @property
+    def shapes(self) -> list[str]:
+        """Properties of the shape alone."""
+        return [name for name in self.names if name in SHAPES]
+
+    @property
+    def needs_images(self) -> bool:
+        """Whether the intensities have to be read."""
+        return MEDIAN in self.names or any(extra.needs_image for extra in self.extras)
+
+    def columns(self, name: str) -> list[str]:
+        """Columns of a property."""
+        if name != MEDIAN or self.channels is None:
+            return [name]
+        return [f"{name}-{channel}" for channel in self.channels]
+
+    def values(
+        self, mask: NDArray[np.bool_], images: Sequence[NDArray[Any]]
+    ) -> Iterator[list[float]]:
+        """Measure one object: the values of each property's columns."""
+        shape = whole_shape(mask, self.shapes, self.spacing)
+        for name in self.names:
+            if name in SHAPES:
+                yield [shape[name]]
+            else:
+                yield [median_intensity(mask, image) for image in images]
+
+
+@dataclass(frozen=True, slots=True)
+class CropsRecord:
+    """Measures of the objects of one group, in its order.
+
+    Attributes
+    ----------
+    values
+        Of the properties, shape (objects, columns).
+    extras
+        What the user's functions returned, shape (objects, functions); None without any.
+    """
+
+    values: NDArray[np.float64]
+    extras: NDArray[Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class CropsTask:
+    """Measure the objects of one group.
+
+    Attributes
+    ----------
+    wanted
+        What is measured.
+    labels
+        The objects' labels.
+    start, stop
+        Their boxes, from the first voxel that is read.
+    images
+        Number of intensity images.
+    """
+
+    wanted: Wanted
+    labels: NDArray[Any]
+    start: NDArray[np.int32]
+    stop: NDArray[np.int32]
+    images: int
+    name: str = "objects"
+
+    def reads(self, block: Block) -> Sequence[Box | None]:
+        """Return the group's box, for the images only if they are needed."""
+        return (block.core, *(block.core if self.wanted.needs_images else None,) * self.images)
+
+    def __call__(self, block: Block, labels: NDArray[Any], *images: Any) -> CropsRecord:
+        """Measure one object after the other."""
+        wanted = self.wanted
+        values: list[list[float]] = []
+        extras = np.empty((len(self.labels), len(wanted.extras)), object)
+        origin = (0,) * labels.ndim
+        crops = crop_slices(self.start, self.stop, origin)
+        for row, (label, crop) in enumerate(zip(self.labels.tolist(), crops, strict=True)):
+            mask = labels[crop] == label
+            inside = [image[crop] for image in images] if wanted.needs_images else []
+            values.append([v for part in wanted.values(mask, inside) for v in part])
+            for column, extra in enumerate(wanted.extras):
+                extras[row, column] = extra(label, mask, inside, wanted.channels is not None)
+        return CropsRecord(np.array(values, float), extras if wanted.extras else None)
+
+
+def whole_object_columns(
+    labels: Input,
+    images: Sequence[Input],
+    objects: Objects,
+    names: Sequence[str],
+    *,
+    spacing: Sequence[float],
+    extras: Sequence[Extra] = (),
+    channels: Sequence[str] | None = None,
+    execution: Execution | None = None,
+    budget: int = BUDGET,
+    progress: Callable[[str, int, int], None] = _silent,
+) -> dict[str, NDArray[Any]]:
+    """Measure objects from their whole crops.
+
+    Parameters
+    ----------
+    labels
+        The label image.
+    images
+        Intensity images of the same layout, one per channel.
+    objects
+        Labels and bounding boxes, as the sweep over the blocks found them.
+    names
+        Properties, of those in ``chunkseg.kernels.wholes.WHOLES``.
+    spacing
+        Voxel size along the spatial axes.
+    extras
+        The user's functions.
+    channels
+        Names of the images; None for a single unnamed one.
+    execution
+        Where tasks run: dask's threads by default.
+    budget
+        Bytes that one task may hold: what it reads, and what measuring one object takes.
+    progress
+        Called as ``progress(pass name, groups done, groups in all)``.
+
+    Returns
+    -------
+    dict of arrays
+        The columns, one value per object in the order of ``objects``; NaN for an object that needs
+        more than the budget, which is logged with its label and size.
+
+    Raises
+    ------
+    ParameterError
+        If a function of the user fails, with its name and the label, or if the budget is not
+        positive.
+    """
+    if budget <= 0:
+        raise ParameterError(f"the budget of a task must be a positive number of bytes: {budget}")
+    execution = execution or Execution()
+    wanted = Wanted(
+        tuple(names), tuple(extras), tuple(spacing), None if channels is None else tuple(channels)
+    )
+    per_voxel = _bytes_per_voxel(labels, images if wanted.needs_images else ())
+    voxels = budget // per_voxel
+    _tell_of_refused(objects, too_large(objects, voxels), per_voxel, budget, wanted)
+    grid = home_grid(labels, voxels, execution.width)
+    groups = list(plan_crops(objects, grid, voxels))
+    found = _run(groups, [labels, *images], objects, wanted, execution, progress)
+    return _columns(groups, found, objects, wanted, images)
+
+
+def _bytes_per_voxel(labels: Input, images: Sequence[Input]) -> int:
+    """Bytes per voxel of what is read, of an object's mask and of the work on it."""
+    sizes = [image.data.dtype.itemsize for image in images]
+    return int(labels.data.dtype.itemsize + sum(sizes) + 2 * max(sizes, default=0) + WORKING_BYTES)
+
+
+def home_grid(labels: Input, voxels: int, width: int) -> Grid:
+    """Blocks that objects are grouped by: whole chunks, and enough blocks for all workers.
+
+    With objects reaching into their neighbours the union of a group is up to 8 blocks in 3-D, so
+    that blocks are no larger than an eighth of what may be read.
+    """
+    layout = labels.layout
+    limit = min(GROUP_VOXELS, voxels // UNION_TO_BLOCK, layout.frames * _size(layout) // width // 2)
+    if isinstance(labels.data, da.Array):
+        lengths: Sequence[int] = [max(c) for c in labels.data.chunks]
+    else:
+        lengths = default_chunks(labels.data, layout.looped, limit)
+    return Grid.regular(layout.frame_shape, [max(1, lengths[axis]) for axis in layout.spatial])
+
+
+def _size(layout: Layout) -> int:
+    return int(np.prod(layout.frame_shape, dtype=np.int64))
+
+
+def _tell_of_refused(
+    objects: Objects, rows: NDArray[np.int64], per_voxel: int, budget: int, wanted: Wanted
+) -> None:
+    if not len(rows):
+        return
+    sizes = (objects.voxels(rows) * per_voxel).tolist()
+    named = ", ".join(
+        f"label {objects.label[row]} of frame {objects.frame[row]} ({size} bytes)"
+        for row, size in zip(rows[:NAMED], sizes, strict=False)
+    )
+    more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
+    _log.warning(
+        "%s are NaN for %d objects whose crops need more than the budget of %d bytes: %s%s; a "
+        "budget of %d bytes is enough for all",
+        ", ".join([*wanted.names, *(extra.name for extra in wanted.extras)]),
+        len(rows),
+        budget,
+        named,
+        more,
+        max(sizes),
+    )
+
+
+def _run(
+    groups: Sequence[Group],
+    inputs: Sequence[Input],
+    objects: Objects,
+    wanted: Wanted,
+    execution: Execution,
+    progress: Callable[[str, int, int], None],
+) -> list[CropsRecord]:
+    """Run the groups' tasks, a bounded number at a time."""
+    done = 0
+
+    def advance(n: int) -> None:
+        nonlocal done
+        done += n
+        progress("objects", done, len(groups))
+
+    at_once = execution.width if any(i.lazy for i in inputs) else REGION_BLOCKS
+    records: list[CropsRecord] = []
+    for batch in _batches(enumerate(groups), at_once):
+        calls = [_group_call(group, number, inputs, objects, wanted) for number, group in batch]
+        records += execution.compute(calls, advance)
+    return records
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def _group_call(
+    group: Group, number: int, inputs: Sequence[Input], objects: Objects, wanted: Wanted
+) -> Any:
+    start = (objects.start[group.rows] - group.box.start).astype(np.int32)
+    stop = (objects.stop[group.rows] - group.box.start).astype(np.int32)
+    task = CropsTask(wanted, objects.label[group.rows], start, stop, len(inputs) - 1)
+    return _call(task, Block(group.frame, number, (), group.box), inputs, False)
+
+
+def _columns(
+    groups: Sequence[Group],
+    found: Sequence[CropsRecord],
+    objects: Objects,
+    wanted: Wanted,
+    images: Sequence[Input],
+) -> dict[str, NDArray[Any]]:
+    """Put the values of all groups into the order of the objects."""
+    names = [column for name in wanted.names for column in wanted.columns(name)]
+    values = np.full((len(names), len(objects)), np.nan)
+    results = np.full((len(wanted.extras), len(objects)), MISSING)
+    for group, record in zip(groups, found, strict=True):
+        values[:, group.rows] = record.values.T
+        if record.extras is not None:
+            results[:, group.rows] = record.extras.T
+    columns: dict[str, NDArray[Any]] = dict(zip(names, values, strict=True))
+    dtypes = [image.data.dtype for image in images]
+    for extra, row in zip(wanted.extras, results, strict=True):
+        columns |= extra_columns(
+            extra, list(row), objects.label.tolist(), dtypes, len(wanted.spacing), wanted.channels
+        )
+    return columns
