@@ -13,14 +13,14 @@ from chunkseg.api.given import Given
 from chunkseg.api.sweeping import by_frame, sweep
 from chunkseg.errors import KindError, ParameterError
 from chunkseg.passes import tables
-from chunkseg.passes.measure import MeasureRecord, check_properties, finish, merge_measures
+from chunkseg.passes.measure import MeasureRecord, choose
 from chunkseg.runner.tasks import MeasureTask
 
 
 def regionprops_table(
     label_image: Any,
     intensity_image: Any = None,
-    properties: Sequence[str] = ("label", "bbox"),
+    properties: str | Sequence[str] = ("label", "bbox"),
     *,
     spacing: Any = None,
 ) -> pd.DataFrame:
@@ -76,20 +76,23 @@ def regionprops_table(
             f"regionprops_table needs integer labels; got dtype {given.data.dtype}. A mask is made "
             "into labels by chunkseg.label."
         )
-    names = [properties] if isinstance(properties, str) else list(properties)
-    check_properties(names, given.layout.ndim, intensity_image is not None)
     lengths = given.spacing(1 if spacing is None else spacing)
     images, channels = _intensities(given, intensity_image)
-    task = MeasureTask(len(images))
+    measures = choose(properties, lengths, channels, intensity_image is not None)
+    task = MeasureTask(measures, len(images), given.grid.frame)
     records = sweep(given, task, [given.data, *images], MeasureRecord, given.grid)
-    parts_of_table = []
+    tables_of_frames = []
     for frame, parts in by_frame(records):
-        sums = merge_measures(parts)
-        if len(sums.label) and sums.label[0] < 0:
-            raise ParameterError(f"labels must not be negative; the smallest is {sums.label[0]}")
-        table = pd.DataFrame(finish(sums, names, lengths, channels))
-        parts_of_table.append(_with_frame(table, given, frame))
-    return pd.concat(parts_of_table, ignore_index=True)
+        _check_not_negative(parts)
+        table = pd.DataFrame(measures.table(parts))
+        tables_of_frames.append(_with_frame(table, given, frame))
+    return pd.concat(tables_of_frames, ignore_index=True)
+
+
+def _check_not_negative(records: Sequence[MeasureRecord]) -> None:
+    smallest = min((int(r.label[0]) for r in records if len(r.label)), default=0)
+    if smallest < 0:
+        raise ParameterError(f"labels must not be negative; the smallest is {smallest}")
 
 
 def _with_frame(table: pd.DataFrame, given: Given, frame: int) -> pd.DataFrame:
@@ -110,7 +113,7 @@ def _intensities(given: Given, image: Any) -> tuple[list[Any], list[str] | None]
     if image is None:
         return [], None
     if given.named is None or not isinstance(image, xr.DataArray):
-        return [given.aligned(image, "intensity image")], None
+        return _unnamed(given, image)
     _check_coordinates(given.named, image)
     if "c" in image.dims and "c" not in given.named.dims:
         parts = [image.isel(c=i) for i in range(image.sizes["c"])]
@@ -119,6 +122,16 @@ def _intensities(given: Given, image: Any) -> tuple[list[Any], list[str] | None]
     else:
         parts, channels = [image], None
     return [given.aligned(part, "intensity image") for part in parts], channels
+
+
+def _unnamed(given: Given, image: Any) -> tuple[list[Any], list[str] | None]:
+    """Split an array without names: as in scikit-image, one more axis at the end is channels."""
+    shape: tuple[int, ...] = getattr(image, "shape", ())
+    if isinstance(image, xr.DataArray) or not shape or shape[:-1] != given.data.shape:
+        return [given.aligned(image, "intensity image")], None
+    parts = [image[..., channel] for channel in range(shape[-1])]
+    names = [str(channel) for channel in range(shape[-1])]
+    return [given.aligned(part, "intensity image") for part in parts], names
 
 
 def _check_coordinates(labels: xr.DataArray, image: xr.DataArray) -> None:

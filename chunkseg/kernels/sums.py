@@ -1,9 +1,9 @@
-"""Partial sums per label of one block: one sweep yields every additive contribution.
+"""Partial sums per label of one block, one sweep per kind of sum, and labels numbered anew.
 
-The sweep goes along runs of equal ids, so that counts, bounding boxes and coordinate sums cost one
-step per run and not one per voxel. Coordinates are sums of whole numbers and exact; so are the
-intensity sums of integer images (below 2**63); those of float images are taken in raster order in
-float64.
+Sweeps go along runs of equal ids, so that counts, bounding boxes and coordinate sums cost one step
+per run and not one per voxel, and a sum of intensities one addition to memory. Coordinates are sums
+of whole numbers and exact; so are the intensity sums of integer images; those of float images are
+taken in raster order in float64.
 """
 
 from __future__ import annotations
@@ -31,21 +31,10 @@ class RegionSums:
     coordinates: NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class IntensitySums:
-    """Sum, smallest and largest intensity of each region."""
-
-    total: NDArray[Any]
-    smallest: NDArray[Any]
-    largest: NDArray[Any]
-
-
 def region_sums(local: Local, count: int) -> RegionSums:
     """Count, bounding box and coordinate sums of the regions 1 to ``count`` of a block."""
-    ndim = local.ndim
-    wide = local.reshape((1,) * (3 - ndim) + local.shape)
-    num_pixels, start, stop, coordinates = _region_sums(wide, count)
-    axes = slice(3 - ndim, 3)
+    num_pixels, start, stop, coordinates = _region_sums(_wide(local), count)
+    axes = slice(3 - local.ndim, 3)
     return RegionSums(num_pixels, start[:, axes], stop[:, axes], coordinates[:, axes])
 
 
@@ -82,45 +71,120 @@ def _region_sums(local: Local, count: int) -> Any:  # pragma: no cover - compile
     return num_pixels, start, stop, coordinates
 
 
-def intensity_sums(local: Local, count: int, image: NDArray[Any]) -> IntensitySums:
-    """Sum, minimum and maximum of ``image`` over the regions 1 to ``count`` of a block.
+def intensity_totals(local: Local, count: int, image: NDArray[Any]) -> NDArray[Any]:
+    """Sum of ``image`` over each of the regions 1 to ``count`` of a block.
 
-    Sums of boolean and integer images are int64 (exact); those of 64-bit unsigned and of float
-    images are float64. Extremes have the image's dtype, of float16 images float32.
+    Sums of boolean and of integer images of up to 32 bits are int64 and exact (a block would need
+    2**31 voxels to leave that range); those of 64-bit integers and of floats are float64, added
+    along runs in raster order.
     """
-    dtype = image.dtype
-    if dtype == np.bool_:
-        image = image.view(np.uint8)
-    if dtype == np.float16:
-        image = image.astype(np.float32)
-    exact = dtype.kind in "bi" or (dtype.kind == "u" and dtype.itemsize < 8)
-    total = np.zeros(count, np.int64 if exact else np.float64)
-    smallest = np.zeros(count, image.dtype)
-    largest = np.zeros(count, image.dtype)
-    seen = np.zeros(count, np.bool_)
-    flat = np.ascontiguousarray(image).reshape(-1)
-    _intensity_sums(local.reshape(-1), flat, total, smallest, largest, seen)
-    return IntensitySums(total, smallest, largest)
+    exact = image.dtype.kind in "bui" and image.dtype.itemsize < 8
+    totals = np.zeros(count, np.int64 if exact else np.float64)
+    _totals(_wide(local), _wide(_plain(image)), totals)
+    return totals
+
+
+def intensity_extremes(
+    local: Local, count: int, image: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Smallest and largest intensity of each of the regions 1 to ``count`` of a block.
+
+    Both have the image's dtype (float32 for float16); NaN anywhere in a region makes both NaN; rows
+    of regions without a voxel hold the ends of the dtype's range.
+    """
+    plain = _plain(image)
+    low, high = _ends(plain.dtype)
+    smallest, largest = np.full(count, high), np.full(count, low)
+    _extremes(_wide(local), _wide(plain), smallest, largest)
+    return smallest, largest
+
+
+def squared_deviations(
+    local: Local, image: NDArray[Any], means: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Sum of ``(image - mean)**2`` over each region, about the region's own mean.
+
+    Centred before squaring, so that nothing cancels however far the intensities lie from 0.
+    """
+    deviations = np.zeros(len(means))
+    _deviations(_wide(local), _wide(_plain(image)), means, deviations)
+    return deviations
+
+
+def _plain(image: NDArray[Any]) -> NDArray[Any]:
+    """Return the image in a dtype that Numba knows."""
+    if image.dtype == np.bool_:
+        return image.view(np.uint8)
+    return image.astype(np.float32) if image.dtype == np.float16 else image
+
+
+def _ends(dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    if dtype.kind == "f":
+        return dtype.type(-np.inf), dtype.type(np.inf)
+    return dtype.type(np.iinfo(dtype).min), dtype.type(np.iinfo(dtype).max)
+
+
+def _wide(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a block with axes of length 1 put in front, up to three, in C order."""
+    return np.ascontiguousarray(array.reshape((1,) * (3 - array.ndim) + array.shape))
 
 
 @njit(cache=True, nogil=True)
-def _intensity_sums(
-    local: Local, image: Any, total: Any, smallest: Any, largest: Any, seen: Any
+def _totals(local: Local, image: Any, totals: Any) -> None:  # pragma: no cover - compiled
+    for z in range(local.shape[0]):
+        for y in range(local.shape[1]):
+            region = np.uint32(0)
+            subtotal = totals.dtype.type(0)
+            for x in range(local.shape[2]):
+                if local[z, y, x] != region:
+                    if region:
+                        totals[region - 1] += subtotal
+                    region = local[z, y, x]
+                    subtotal = totals.dtype.type(0)
+                subtotal += totals.dtype.type(image[z, y, x])
+            if region:
+                totals[region - 1] += subtotal
+
+
+@njit(cache=True, nogil=True)
+def _extremes(
+    local: Local, image: Any, smallest: Any, largest: Any
 ) -> None:  # pragma: no cover - compiled
-    for i in range(local.size):
-        region = local[i]
-        if region == 0:
-            continue
-        row = region - 1
-        value = image[i]
-        total[row] += value
-        if not seen[row]:
-            seen[row] = True
-            smallest[row] = value
-            largest[row] = value
-        else:
-            smallest[row] = min(smallest[row], value)
-            largest[row] = max(largest[row], value)
+    for z in range(local.shape[0]):
+        for y in range(local.shape[1]):
+            for x in range(local.shape[2]):
+                region = local[z, y, x]
+                if region == 0:
+                    continue
+                value = image[z, y, x]
+                if value < smallest[region - 1] or value != value:
+                    smallest[region - 1] = value
+                if value > largest[region - 1] or value != value:
+                    largest[region - 1] = value
+
+
+@njit(cache=True, nogil=True)
+def _deviations(
+    local: Local, image: Any, means: Any, deviations: Any
+) -> None:  # pragma: no cover - compiled
+    for z in range(local.shape[0]):
+        for y in range(local.shape[1]):
+            region = np.uint32(0)
+            mean = 0.0
+            subtotal = 0.0
+            for x in range(local.shape[2]):
+                if local[z, y, x] != region:
+                    if region:
+                        deviations[region - 1] += subtotal
+                    region = local[z, y, x]
+                    subtotal = 0.0
+                    if region:
+                        mean = means[region - 1]
+                if region:
+                    deviation = image[z, y, x] - mean
+                    subtotal += deviation * deviation
+            if region:
+                deviations[region - 1] += subtotal
 
 
 def compact(labels: NDArray[Any]) -> tuple[NDArray[np.int64], Local]:

@@ -32,9 +32,9 @@ def physical_columns(
         The unit as it appears in names, as ``um``.
     """
     size = f"volume_{symbol}3" if len(spacing) == 3 else f"area_{symbol}{len(spacing)}"
-    columns: dict[str, NDArray[Any]] = {size: sums.num_pixels * math.prod(spacing)}
+    columns: dict[str, NDArray[Any]] = {size: sums.columns["num_pixels"] * math.prod(spacing)}
     for axis, step in enumerate(spacing):
-        mean = sums.coordinates[:, axis] / sums.num_pixels
+        mean = sums.columns["coordinates"][:, axis] / sums.columns["num_pixels"]
         columns[f"centroid_{symbol}-{axis}"] = mean * step
     return columns
 

@@ -22,7 +22,7 @@ import pandas as pd
 from chunkseg.geometry.boxes import Block, Grid
 from chunkseg.geometry.units import PIXEL, unit_symbol
 from chunkseg.passes.components import Border, Components, ComponentsPass, ComponentsRecord
-from chunkseg.passes.measure import MeasureRecord, finish, merge_measures
+from chunkseg.passes.measure import MeasureRecord, Measures, choose
 from chunkseg.passes.steps import Blur, ErodeBall, Expand
 from chunkseg.passes.tables import physical_columns
 from chunkseg.passes.threshold import (
@@ -324,21 +324,23 @@ class _Group:
         lookups = self._lookups("objects", tables)
         images = [] if lesson.is_mask else [lesson.image]
         sink = lesson.written(LABELS.removesuffix(".ome.zarr"), dtype)
-        task = LabelsTask(lookups, sink, len(images))
+        task = LabelsTask(lookups, sink, self._measures(), len(images))
         source = Input(ZarrSource(local.array), lesson.frames.layout)
         skip = self._out_of_reach(objects, (0,) * lesson.grid.ndim)
         found = self._sweep(task, [source, *images], MeasureRecord, skip)
         for frame, records in found.frames():
             lesson.facts[frame].counts["expanded"] = objects[frame].count
             lesson.facts[frame].counts["final"] = counts[frame]
-            sums = merge_measures(r for _, r in records)
+            sums = self._measures().merge(r for _, r in records)
             lesson.tables.append(self._table(frame, sums))
+
+    def _measures(self) -> Measures:
+        names = PROPERTIES if self.lesson.is_mask else PROPERTIES + INTENSITIES
+        return choose(names, (1.0,) * self.lesson.grid.ndim)
 
     def _table(self, frame: int, sums: MeasureRecord) -> pd.DataFrame:
         frames = self.lesson.frames
-        ndim = self.lesson.grid.ndim
-        names = PROPERTIES if self.lesson.is_mask else PROPERTIES + INTENSITIES
-        columns = finish(sums, names, (1.0,) * ndim)
+        columns = self._measures().finish(sums)
         unit = frames.units[frames.layout.spatial[0]]
         if unit != PIXEL:
             spacing = tuple(frames.spacing[axis] for axis in frames.layout.spatial)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from chunkseg.geometry.boxes import Block, Box, add_halos
 from chunkseg.kernels.components import look_up
 from chunkseg.passes.components import ComponentsPass, ComponentsRecord
-from chunkseg.passes.measure import MeasureRecord, measure_block
+from chunkseg.passes.measure import MeasureRecord, Measures, View
 from chunkseg.passes.steps import Above, Blur, Chain, NotZero, Step, chain_halo, run_chain
 from chunkseg.storage.arrays import Sink
 from chunkseg.storage.lookups import Lookups
@@ -183,12 +183,15 @@ class LabelsTask:
         Final label of each block's own labels; 0 for an object that is dropped.
     sink
         The label image.
+    measures
+        What is measured; nothing that looks beyond the block.
     images
         Number of intensity images to be measured.
     """
 
     lookups: Lookups
     sink: Sink
+    measures: Measures
     images: int
     name: str = "labels"
 
@@ -207,4 +210,5 @@ class LabelsTask:
         local = np.ascontiguousarray(local)
         table = self.lookups.of_block(block.frame, block.number)
         self.sink.write(block.frame, core, look_up(local, table))
-        return measure_block(local, table[1:].astype(np.int64), images, core)
+        ids = table[1:].astype(np.int64)
+        return self.measures.block(View.flat(local, len(ids), images, core), ids)

@@ -13,7 +13,7 @@ from chunkseg.geometry.boxes import Block, Box
 from chunkseg.kernels.sums import compact
 from chunkseg.passes.components import ComponentsPass, ComponentsRecord
 from chunkseg.passes.counting import LabelsPresent, VoxelCount, labels_present
-from chunkseg.passes.measure import MeasureRecord, measure_block
+from chunkseg.passes.measure import MeasureRecord, Measures, View
 from chunkseg.passes.steps import Chain, chain_halo, run_chain
 from chunkseg.passes.threshold import (
     CountsRecord,
@@ -152,16 +152,36 @@ class UniqueTask:
 
 @dataclass(frozen=True, slots=True)
 class MeasureTask:
-    """Measure the labels of a label image, with any number of intensity images."""
+    """Measure the labels of a label image, with any number of intensity images.
 
+    Attributes
+    ----------
+    measures
+        What is measured.
+    images
+        Number of intensity images.
+    frame
+        The box of a frame.
+    """
+
+    measures: Measures
     images: int
+    frame: Box
     name: str = "measure"
 
+    def _grown(self, core: Box) -> Box:
+        return core.grow((self.measures.halo,) * len(core.start), self.frame)
+
     def reads(self, block: Block) -> Sequence[Box | None]:
-        """Return the block, once per input."""
-        return (block.core,) * (1 + self.images)
+        """Return the block of the labels with its halo, and that of each intensity image."""
+        return (self._grown(block.core), *(block.core,) * self.images)
 
     def __call__(self, block: Block, labels: NDArray[Any], *images: NDArray[Any]) -> MeasureRecord:
         """Measure one block."""
-        ids, local = compact(labels)
-        return measure_block(local, ids, images, block.core)
+        core = block.core
+        ids, grown = compact(labels)
+        inner = core.slices(origin=self._grown(core).start)
+        local = np.ascontiguousarray(grown[inner])
+        spacing = self.measures.spacing
+        view = View(local, grown, inner, len(ids), images, core, self.frame, spacing)
+        return self.measures.block(view, ids)

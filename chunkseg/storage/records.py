@@ -1,8 +1,9 @@
 """Records of a pass: kept in memory, or in one file per region of blocks.
 
-A record is a dataclass of arrays, whole numbers, None and further records. A file holds the records
-of a region, field by field and end to end, with checksums (zip's CRC-32); it appears by an atomic
-rename, complete or not at all, and is the sign that the region's blocks are done.
+A record is a dataclass of arrays, dictionaries of arrays (of the same names in every record of a
+pass), whole numbers, None and further records. A file holds the records of a region, field by field
+and end to end, with checksums (zip's CRC-32); it appears by an atomic rename, complete or not at
+all, and is the sign that the region's blocks are done.
 """
 
 from __future__ import annotations
@@ -96,6 +97,8 @@ def _flatten(record: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         value = getattr(record, field.name)
         if is_dataclass(value):
             yield from _flatten(value, f"{prefix}{field.name}.")
+        elif isinstance(value, dict):
+            yield from ((f"{prefix}{field.name}.{name}", array) for name, array in value.items())
         else:
             yield prefix + field.name, value
 
@@ -114,9 +117,18 @@ def _maker(kind: type[R], packed: dict[str, NDArray[Any]], prefix: str = "") -> 
     for name, hint in typing.get_type_hints(kind).items():
         if is_dataclass(hint):
             columns[name] = _maker(typing.cast(type, hint), packed, f"{prefix}{name}.")
+        elif typing.get_origin(hint) is dict:
+            columns[name] = _dict_maker(packed, f"{prefix}{name}.")
         else:
             columns[name] = _split(packed, prefix + name, _is_number(hint)).__getitem__
     return lambda i: kind(**{name: column(i) for name, column in columns.items()})
+
+
+def _dict_maker(packed: dict[str, NDArray[Any]], prefix: str) -> Callable[[int], dict[str, Any]]:
+    """Return what makes the i-th dictionary of arrays."""
+    names = [n.removesuffix(".there") for n in packed if n.startswith(prefix) and ".there" in n]
+    columns = {name.removeprefix(prefix): _split(packed, name, False) for name in names}
+    return lambda i: {name: column[i] for name, column in columns.items()}
 
 
 def _is_number(hint: Any) -> bool:
