@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from chunkseg.errors import KindError
 from chunkseg.kernels.components import Local
-from chunkseg.kernels.separable import as_volume, inner_box
+from chunkseg.kernels.separable import as_volume, inner_box, volume_axes
 
 HALO = 1
 
@@ -34,19 +34,6 @@ def need_dimensions(name: str, grown: Local, dimensions: tuple[int, ...]) -> Non
             f"{name} is defined for {needed} label images only; got {grown.ndim} dimensions. "
             "Leave it out of the properties."
         )
-
-
-def surrounded(grown: Local, inner: Sequence[slice], halo: int) -> Local:
-    """Copy the core with exactly ``halo`` voxels around it, background where the frame ends."""
-    core = inner_box(grown.shape, inner)
-    result = np.zeros([n + 2 * halo for n in core.shape], np.uint32)
-    source, target = [], []
-    for start, stop, length in zip(core.start, core.stop, grown.shape, strict=True):
-        first, last = max(start - halo, 0), min(stop + halo, length)
-        source.append(slice(first, last))
-        target.append(slice(first - start + halo, last - start + halo))
-    result[tuple(target)] = grown[tuple(source)]
-    return result
 
 
 def window(code: int) -> NDArray[np.bool_]:
@@ -86,48 +73,63 @@ def window_sums(
     -------
     (count, k) array of the table's dtype
     """
-    labels = as_volume(surrounded(grown, inner, HALO))
+    core = inner_box(grown.shape, inner)
+    start, stop = volume_axes(core.start, 0), volume_axes(core.stop, 1)
     sums = np.zeros((count, table.shape[1]), table.dtype)
-    _sweep_windows(labels, table, sums)
+    if core.size:
+        labels = as_volume(np.ascontiguousarray(grown, np.uint32))
+        _sweep_windows(labels, start, stop, grown.ndim - 2, table, sums)
     return sums
 
 
 @njit(cache=True, nogil=True)
-def _sweep_windows(labels: Any, table: Any, sums: Any) -> None:  # pragma: no cover - compiled
-    nz, ny, nx = labels.shape
-    mixed = np.empty((2, nx), np.uint32)
-    values = np.empty(8, np.uint32)
-    deep = nz > 1
-    for z in range(max(nz - 1, 1)):
-        above, below = labels[z], labels[z + deep]
+def _sweep_windows(
+    labels: Any, start: Any, stop: Any, deep: int, table: Any, sums: Any
+) -> None:  # pragma: no cover - compiled
+    """Go through all windows that meet the core; ``deep`` is 0 for a 2-D block (one plane), else 1.
+
+    The four rows of voxels of a row of windows are copied to ``lines``, with what surrounds them.
+    """
+    nz, ny, nx = stop[0] - start[0], stop[1] - start[1], stop[2] - start[2]
+    lines = np.zeros((2, 2, nx + 2), np.uint32)
+    mixed = np.zeros((2, nx + 2), np.uint32)
+    for z in range(-deep, nz):
         owned_z = _owned(z, nz, 0x0F) if deep else 0xFF
-        for y in range(ny - 1):
-            _find_mixed(above[y], above[y + 1], below[y], below[y + 1], mixed)
-            owned_zy = owned_z & _owned(y, ny, 0x33)
-            for x in range(nx - 1):
-                if mixed[1, x]:
-                    for dx in range(2):
-                        values[dx] = above[y, x + dx]
-                        values[2 + dx] = above[y + 1, x + dx]
-                        values[4 + dx] = below[y, x + dx]
-                        values[6 + dx] = below[y + 1, x + dx]
-                    _add_window(values, owned_zy & _owned(x, nx, 0x55), table, sums)
+        for y in range(-2, ny):
+            for plane in range(1 + deep):
+                row = lines[plane, y & 1]
+                _load(labels, start[0] + z + plane, start[1] + y + 1, start[2] - 1, row)
+            if y >= -1:
+                a, b = lines[0, y & 1 ^ 1], lines[0, y & 1]
+                c, d = lines[deep, y & 1 ^ 1], lines[deep, y & 1]
+                _find_mixed(a, b, c, d, mixed)
+                _add_row(a, b, c, d, mixed[1], owned_z & _owned(y, ny, 0x33), table, sums)
+
+
+@njit(cache=True, nogil=True)
+def _load(labels: Any, z: int, y: int, x: int, line: Any) -> None:  # pragma: no cover - compiled
+    """Copy a row of a block from ``x`` on; what lies outside the block is background."""
+    planes, rows, columns = labels.shape
+    line[:] = 0
+    if 0 <= z < planes and 0 <= y < rows:
+        first, last = max(x, 0), min(x + line.size, columns)
+        line[first - x : last - x] = labels[z, y, first:last]
 
 
 @njit(cache=True, nogil=True)
 def _owned(at: int, length: int, lower: int) -> int:  # pragma: no cover - compiled
-    """Bits of a window's voxels that lie in the core along one axis; ``lower``: its lower half."""
-    first = lower if at > 0 else 0
-    second = 0xFF ^ lower if at < length - 2 else 0
+    """Bits of a window's voxels, at ``at`` and ``at + 1`` along one axis, that lie in the core.
+
+    ``lower`` has the bits of those at ``at``; the core goes from 0 to ``length``.
+    """
+    first = lower if at >= 0 else 0
+    second = 0xFF ^ lower if at + 1 < length else 0
     return first | second
 
 
 @njit(cache=True, nogil=True)
 def _find_mixed(a: Any, b: Any, c: Any, d: Any, mixed: Any) -> None:  # pragma: no cover - compiled
-    """Set ``mixed[1]`` to other than 0 where a row's windows hold different values.
-
-    ``a`` to ``d`` are the four rows of voxels of a row of windows.
-    """
+    """Set ``mixed[1]`` to other than 0 where windows over four rows hold different values."""
     columns, windows = mixed[0], mixed[1]
     for x in range(a.size):
         columns[x] = (a[x] ^ b[x]) | (a[x] ^ c[x]) | (a[x] ^ d[x])
@@ -136,18 +138,41 @@ def _find_mixed(a: Any, b: Any, c: Any, d: Any, mixed: Any) -> None:  # pragma: 
 
 
 @njit(cache=True, nogil=True)
-def _add_window(
-    values: Any, owned: int, table: Any, sums: Any
+def _add_row(
+    a: Any, b: Any, c: Any, d: Any, mixed: Any, owned_zy: int, table: Any, sums: Any
 ) -> None:  # pragma: no cover - compiled
-    done = 0
-    for first in range(8):
-        value = values[first]
-        if value == 0 or done >> first & 1:
+    """Add the mixed windows over four rows to the labels in them."""
+    for x in range(a.size - 1):
+        if not mixed[x]:
             continue
-        code = 0
-        for i in range(8):
-            code |= (values[i] == value) << i
-        done |= code
-        if owned >> first & 1:
-            for column in range(table.shape[1]):
-                sums[value - 1, column] += table[code, column]
+        owned = owned_zy & _owned(x - 1, a.size - 2, 0x55)
+        left = 0xFF ^ _where(a, b, c, d, x, np.uint32(0))
+        while left:
+            first = _lowest(left)
+            row = c if first & 4 else a
+            if first & 2:
+                row = d if first & 4 else b
+            value = row[x + (first & 1)]
+            code = _where(a, b, c, d, x, value)
+            left &= ~code
+            if owned >> first & 1:
+                for column in range(table.shape[1]):
+                    sums[value - 1, column] += table[code, column]
+
+
+@njit(cache=True, nogil=True)
+def _where(a: Any, b: Any, c: Any, d: Any, x: int, value: Any) -> int:  # pragma: no cover
+    """Bits of the voxels of a window that have a value."""
+    code = (a[x] == value) | (a[x + 1] == value) << 1
+    code |= (b[x] == value) << 2 | (b[x + 1] == value) << 3
+    code |= (c[x] == value) << 4 | (c[x + 1] == value) << 5
+    return code | (d[x] == value) << 6 | (d[x + 1] == value) << 7
+
+
+@njit(cache=True, nogil=True)
+def _lowest(bits: int) -> int:  # pragma: no cover - compiled
+    """Place of the lowest bit that is set."""
+    place = 0
+    while not bits >> place & 1:
+        place += 1
+    return place
