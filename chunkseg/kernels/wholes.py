@@ -1,10 +1,10 @@
 """Measures of one object that need all of its voxels at once, as scikit-image defines them.
 
-In 3-D the convex hull is never drawn: it is cut by the rows of the crop (its last axis), each of
-which it meets in one interval, so that its volume and its outermost voxels follow from two numbers
-per row. The facets and the tolerance are scikit-image's; a voxel that is not on a facet is off it
-by far more than rounding. The greatest Feret diameter lies between two corners of the hull: all
-other points of the outline that scikit-image compares are left out.
+The convex hull is never drawn: it is cut by the rows of the crop, each of which it meets in one
+interval, so that its volume and its outermost voxels follow from two numbers per row. The facets
+and the tolerance are scikit-image's; a voxel that is not on a facet is off it by far more than
+rounding (and those on one are inside, in 2-D as well). The greatest Feret diameter lies between two
+corners of the hull: all other points of the outline that scikit-image compares are left out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import cdist
-from skimage.morphology import convex_hull_image
 
 Points = NDArray[Any]
 
@@ -28,7 +27,7 @@ INTENSITIES = ("intensity_median",)
 WHOLES = SHAPES + INTENSITIES
 
 TOLERANCE = 1e-10
-FEW_POINTS = 100
+FEW_POINTS = 600
 DISTANCES_AT_ONCE = 2**20
 PADDING = 2
 
@@ -158,11 +157,14 @@ def _ends(first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.int64
 
 
 def convex_hull(mask: NDArray[np.bool_]) -> Hull:
-    """Find the hull of a crop, as ``skimage.morphology.convex_hull_image`` draws it."""
-    if mask.ndim == 2:
-        drawn = convex_hull_image(mask)
-        return Hull(int(np.count_nonzero(drawn)), row_ends(drawn))
-    return hull_of_points(row_ends(mask), mask.shape)
+    """Find the hull of a crop, as ``skimage.morphology.convex_hull_image`` draws it.
+
+    Rows are taken along the longest axis: there are fewest of them.
+    """
+    along = int(np.argmax(mask.shape))
+    turned = np.moveaxis(mask, along, -1)
+    hull = hull_of_points(row_ends(turned), turned.shape)
+    return Hull(hull.voxels, np.insert(hull.ends[:, :-1], along, hull.ends[:, -1], axis=1))
 
 
 def corners(points: Points) -> Points:
@@ -180,23 +182,26 @@ def corners(points: Points) -> Points:
 
 
 def hull_of_points(points: Points, shape: Sequence[int]) -> Hull:
-    """Find the voxels of a 3-D box within the hull of some of them, half a voxel added.
+    """Find the voxels of a box within the hull of some of them, half a voxel added.
 
     Parameters
     ----------
     points
-        Voxels in the box, shape (points, 3): at least the corners of the object's hull.
+        Voxels in the box, shape (points, axes): at least the corners of the object's hull.
     shape
-        Shape of the box.
+        Shape of the box, in 2-D or 3-D.
     """
-    empty = Hull(0, np.empty((0, 3), np.int64))
+    ndim = len(shape)
     try:
-        inner = points[ConvexHull(points).vertices]
-        facets = ConvexHull(with_half_steps(inner)).equations
+        if ndim == 3:
+            points = points[ConvexHull(points).vertices]
+        facets = ConvexHull(with_half_steps(points)).equations
     except QhullError:
-        return empty
-    first, last = _row_spans(np.unique(facets, axis=0), *shape)
-    return Hull(int(np.maximum(last - first + 1, 0).sum()), _ends(first, last))
+        return Hull(0, np.empty((0, ndim), np.int64))
+    planes = np.pad(facets, ((0, 0), (3 - ndim, 0)))
+    first, last = _row_spans(planes, *(1,) * (3 - ndim), *shape)
+    voxels = int(np.maximum(last - first + 1, 0).sum())
+    return Hull(voxels, _ends(first.reshape(shape[:-1]), last.reshape(shape[:-1])))
 
 
 def with_half_steps(points: Points) -> NDArray[np.float64]:
@@ -207,9 +212,13 @@ def with_half_steps(points: Points) -> NDArray[np.float64]:
     >>> with_half_steps(np.array([[4, 7]])).tolist()
     [[3.5, 7.0], [4.0, 6.5], [4.0, 7.5], [4.5, 7.0]]
     """
-    steps = np.eye(points.shape[1]) / 2
-    moved = points[:, np.newaxis, :] + np.concatenate([steps, -steps])
-    return np.unique(moved.reshape(-1, points.shape[1]), axis=0)
+    ndim = points.shape[1]
+    steps = np.concatenate([np.eye(ndim, dtype=np.int64), -np.eye(ndim, dtype=np.int64)])
+    twice = (2 * points[:, np.newaxis, :] + steps).reshape(-1, ndim)
+    low = twice.min(axis=0)
+    shape = twice.max(axis=0) - low + 1
+    places = np.unique(np.ravel_multi_index((twice - low).T, shape))
+    return (np.column_stack(np.unravel_index(places, shape)) + low) / 2
 
 
 @njit(cache=True, nogil=True)

@@ -30,7 +30,7 @@ from chunkseg.storage.sources import default_chunks
 BUDGET = 2**29
 GROUP_VOXELS = 2**24
 UNION_TO_BLOCK = 8
-WORKING_BYTES = 32
+WORKING_BYTES = 16
 NAMED = 20
 
 MEDIAN = "intensity_median"
