@@ -273,6 +273,15 @@ def test_strided_blocks_of_other_integers():
 
 
 @pytest.mark.parametrize(
+    ("sums", "ndim"),
+    [(perimeter_sums, 2), (crofton_sums, 2), (euler_sums, 3), (surface_of((1, 1, 1)), 3)],
+)
+def test_an_empty_core_gives_rows_of_zeros(sums, ndim):
+    inner = (slice(1, 1),) + (slice(None),) * (ndim - 1)
+    assert not sums(np.ones((2,) * ndim, np.uint32), inner, 1).any()
+
+
+@pytest.mark.parametrize(
     ("sums", "ndim", "message"),
     [
         (perimeter_sums, 3, "perimeter is defined for 2-D label images only; got 3"),
