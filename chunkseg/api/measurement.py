@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import xarray as xr
 
 from chunkseg.api.given import Given
-from chunkseg.api.sweeping import by_frame, sweep
-from chunkseg.errors import KindError, ParameterError
+from chunkseg.api.objects import Measurement, intensities
+from chunkseg.errors import KindError
 from chunkseg.passes import tables
-from chunkseg.passes.measure import MeasureRecord, choose
-from chunkseg.runner.tasks import MeasureTask
+from chunkseg.passes.extra import extras_of
+from chunkseg.passes.measure import KINDS, choose
 
 
 def regionprops_table(
@@ -23,6 +21,7 @@ def regionprops_table(
     properties: str | Sequence[str] = ("label", "bbox"),
     *,
     spacing: Any = None,
+    extra_properties: Iterable[Callable[..., Any]] | None = None,
 ) -> pd.DataFrame:
     """Measure the regions of a label image, region by region of blocks.
 
@@ -31,14 +30,21 @@ def regionprops_table(
     label_image : DataArray, dask or NumPy array of integers
         2-D or 3-D frames; 0 is background. Axes named ``t`` and ``c`` are looped over.
     intensity_image : DataArray, dask or NumPy array, optional
-        Of the shape of ``label_image``; a DataArray may have an axis ``c`` more, and then each
-        intensity gets a column per channel, as ``intensity_mean-DAPI``.
-    properties : sequence of str
-        ``label``, ``num_pixels``, ``area``, ``bbox``, ``area_bbox``, ``extent``,
-        ``equivalent_diameter_area``, ``centroid``, ``intensity_mean``, ``intensity_min``,
-        ``intensity_max``.
+        Of the shape of ``label_image``; it may have one axis more, named ``c`` (without names: the
+        last), and then each intensity gets a column per channel, as ``intensity_mean-DAPI``.
+    properties : str or sequence of str
+        Names of properties, groups of them, or both. Properties are scikit-image's, but for those
+        that give an object per region (``coords``, ``image``, ``slice``), and
+        ``axis_intermediate_length``, ``surface_area`` and ``sphericity`` of 3-D labels,
+        ``aspect_ratio``, ``roundness`` and ``circularity`` of 2-D labels. Groups are ``"size"``,
+        ``"intensity"``, ``"perimeter"``, ``"shape"``, ``"position"``, ``"moments"`` and ``"all"``;
+        ``"perimeter"`` and ``"moments"`` mean the group if given alone, the property in a list. A
+        group leaves out what is not defined for the input and logs a warning that says so.
     spacing : float, sequence of float or "coords", optional
         Voxel size along the spatial axes, 1 by default; ``"coords"`` takes the DataArray's own.
+    extra_properties : iterable of functions, optional
+        ``f(mask)`` or ``f(mask, intensities)`` of an object's bounding box, as in scikit-image;
+        each fills columns of its own name, after the properties.
 
     Returns
     -------
@@ -50,16 +56,31 @@ def regionprops_table(
     Raises
     ------
     KindError
-        For labels that are not integers or frames that are neither 2-D nor 3-D.
+        For labels that are not integers, frames that are neither 2-D nor 3-D, and a property asked
+        for by name that is not defined for their number of axes.
     ParameterError
-        For an unknown property, negative labels, an intensity without an image, or images of
-        different shape or coordinates.
+        For an unknown property, negative labels, an intensity without an image, images of
+        different shape or coordinates, a property that is not defined for the spacing, or a
+        function that can't be used.
 
     Notes
     -----
-    Equal to :func:`skimage.measure.regionprops_table` on the whole frame: whole numbers
-    exactly, floats to 1e-9 of their scale, intensity means of float32 images to 1e-6 (scikit-image
-    sums those in single precision, chunkseg in double).
+    Equal to :func:`skimage.measure.regionprops_table` on the whole frame: whole numbers exactly,
+    floats to 1e-9 of the property's natural scale (for a moment the sum of its terms' absolute
+    values, for a length the object's box), with these exceptions:
+
+    - intensity means and standard deviations of float32 images to 1e-6 of the largest intensity
+      (scikit-image adds in single precision, chunkseg in double), ``surface_area`` to 1e-6 (single
+      precision vertices in scikit-image);
+    - axis lengths, ``eccentricity`` and ``intensity_std`` are roots, of which the squares are held
+      to that tolerance: of a flat or round object the root is that of rounding noise;
+    - ``orientation`` where the axes differ, else any angle;
+    - NaN where scikit-image or the definition gives infinity or raises: ``aspect_ratio`` of a line,
+      ``roundness`` and ``circularity`` of a single pixel, normalized weighted moments of
+      intensities that add up to 0, ``feret_diameter_max`` of a flat object in 3-D.
+
+    Properties that are sums come from one sweep over the blocks, whatever the labels; convex hulls,
+    Feret diameters, filled areas, medians and ``extra_properties`` from the objects' crops.
 
     Examples
     --------
@@ -77,75 +98,10 @@ def regionprops_table(
             "into labels by chunkseg.label."
         )
     lengths = given.spacing(1 if spacing is None else spacing)
-    images, channels = _intensities(given, intensity_image)
-    measures = choose(properties, lengths, channels, intensity_image is not None)
-    task = MeasureTask(measures, len(images), given.grid.frame)
-    records = sweep(given, task, [given.data, *images], MeasureRecord, given.grid)
-    tables_of_frames = []
-    for frame, parts in by_frame(records):
-        _check_not_negative(parts)
-        table = pd.DataFrame(measures.table(parts))
-        tables_of_frames.append(_with_frame(table, given, frame))
-    return pd.concat(tables_of_frames, ignore_index=True)
-
-
-def _check_not_negative(records: Sequence[MeasureRecord]) -> None:
-    smallest = min((int(r.label[0]) for r in records if len(r.label)), default=0)
-    if smallest < 0:
-        raise ParameterError(f"labels must not be negative; the smallest is {smallest}")
-
-
-def _with_frame(table: pd.DataFrame, given: Given, frame: int) -> pd.DataFrame:
-    """Put the frame's position along the looped axes first."""
-    where = np.unravel_index(frame, given.layout.loop_shape) if given.layout.looped else ()
-    for at, (axis, index) in enumerate(zip(given.layout.looped, where, strict=True)):
-        assert given.named is not None
-        dim = given.named.dims[axis]
-        value: Any = int(index)
-        if dim == "c" and "c" in given.named.coords:
-            value = given.named.coords["c"].values[index]
-        table.insert(at, str(dim), value)
-    return table
-
-
-def _intensities(given: Given, image: Any) -> tuple[list[Any], list[str] | None]:
-    """Split the intensity image into one array per channel, of the shape of the labels."""
-    if image is None:
-        return [], None
-    if given.named is None or not isinstance(image, xr.DataArray):
-        return _unnamed(given, image)
-    _check_coordinates(given.named, image)
-    if "c" in image.dims and "c" not in given.named.dims:
-        parts = [image.isel(c=i) for i in range(image.sizes["c"])]
-        names = image.coords["c"].values if "c" in image.coords else range(len(parts))
-        channels: list[str] | None = [str(name) for name in names]
-    else:
-        parts, channels = [image], None
-    return [given.aligned(part, "intensity image") for part in parts], channels
-
-
-def _unnamed(given: Given, image: Any) -> tuple[list[Any], list[str] | None]:
-    """Split an array without names: as in scikit-image, one more axis at the end is channels."""
-    shape: tuple[int, ...] = getattr(image, "shape", ())
-    if isinstance(image, xr.DataArray) or not shape or shape[:-1] != given.data.shape:
-        return [given.aligned(image, "intensity image")], None
-    parts = [image[..., channel] for channel in range(shape[-1])]
-    names = [str(channel) for channel in range(shape[-1])]
-    return [given.aligned(part, "intensity image") for part in parts], names
-
-
-def _check_coordinates(labels: xr.DataArray, image: xr.DataArray) -> None:
-    for dim in labels.dims:
-        ours, theirs = labels.coords.get(dim), image.coords.get(dim)
-        if ours is None or theirs is None or ours.shape != theirs.shape or dim == "c":
-            continue
-        exact = "f" not in ours.dtype.kind + theirs.dtype.kind
-        same = np.array_equal if exact else np.allclose
-        if not same(ours.values, theirs.values):
-            raise ParameterError(
-                f"labels and intensity image have different coordinates along {dim!r}: they do not "
-                "show the same place. Drop or correct the coordinates of one."
-            )
+    images, channels = intensities(given, intensity_image)
+    measures = choose(properties, lengths, channels, bool(images))
+    extras = extras_of(extra_properties, KINDS, bool(images))
+    return Measurement(given, images, measures, extras).table()
 
 
 def summarize(table: pd.DataFrame, *, column: str | None = None) -> pd.DataFrame:

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.kernels.moments import Exponents, shifted
-from chunkseg.passes.measure.contributions import ORDER, Array, moment_powers, reference
+from chunkseg.passes.measure.additive import ORDER, moment_powers
+from chunkseg.passes.measure.contributions import Array, reference
 from chunkseg.passes.measure.merging import MeasureRecord
 
 

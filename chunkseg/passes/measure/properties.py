@@ -3,7 +3,8 @@
 Adding a measure is adding a line to ``PROPERTIES`` (and, where it needs a new sum, a
 :class:`~chunkseg.passes.measure.contributions.Contribution`). Names, shapes, order and dtypes are
 scikit-image's. Where scikit-image gives infinity, as for the aspect ratio of a line, a property is
-NaN; where it refuses the input, the property says so by ``dimensions`` and ``spacing``.
+NaN; where it refuses the input, the property says so by ``dimensions`` and ``spacing``. ``WHOLES``
+are the properties that are not sums: they are measured on each object's crop.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from chunkseg.kernels.neighbourhood import crofton_finish, euler_finish, perimeter_finish
+from chunkseg.kernels.surface import sphericity, surface_finish
+from chunkseg.kernels.wholes import INTENSITIES, SHAPES
 from chunkseg.passes.measure.contributions import Array
 from chunkseg.passes.measure.merged import (
     Merged,
@@ -25,17 +29,12 @@ from chunkseg.passes.measure.merged import (
 )
 
 
-@dataclass(frozen=True)
-class Property:
-    """One property.
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What a property looks like and for which input it is defined.
 
     Attributes
     ----------
-    finish
-        Gives its values: one row per region, then the axes that ``shape`` says, then one axis of
-        channels if ``intensity``.
-    needs
-        Names of its contributions.
     shape
         Shape of one region's value, where ``d`` stands for the number of axes: ``"d"``, ``"2d"``,
         ``"dd"``, ``"4^d"``, ``"7"``, or ``""`` for a single number.
@@ -49,8 +48,6 @@ class Property:
         ``"any"``, ``"isotropic"``, or ``"one"`` where only voxels of size 1 will do.
     """
 
-    finish: Callable[[Merged], Array]
-    needs: frozenset[str] = frozenset()
     shape: str = ""
     dtype: Any = np.float64
     intensity: bool = False
@@ -63,10 +60,27 @@ class Property:
         return {**shapes, "4^d": (4,) * ndim, "7": (7,)}[self.shape]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Property(Kind):
+    """A property that is made of sums over blocks.
+
+    Attributes
+    ----------
+    finish
+        Gives its values: one row per region, then the axes that ``shape`` says, then one axis of
+        channels if ``intensity``.
+    needs
+        Names of its contributions.
+    """
+
+    finish: Callable[[Merged], Array]
+    needs: frozenset[str] = frozenset()
+
+
 def _of(
     finish: Callable[[Merged], Array], *needs: str, shape: str = "", **options: Any
 ) -> Property:
-    return Property(finish, frozenset(needs), shape, **options)
+    return Property(finish=finish, needs=frozenset(needs), shape=shape, **options)
 
 
 def _channels(name: str) -> Callable[[Merged], Array]:
@@ -90,10 +104,20 @@ def _roundness(m: Merged) -> Array:
     return 4 * m.area / math.pi / m.axis_lengths[:, 0] ** 2
 
 
+def _perimeter(m: Merged) -> Array:
+    return perimeter_finish(m["perimeter"], m.spacing[0])
+
+
+def _sphericity(m: Merged) -> Array:
+    return sphericity(m.area, surface_finish(m["surface"]))
+
+
 _BOX, _SHAPE = ("bbox", "coordinates"), ("coordinates", "second")
 _FULL, _WEIGHTED = ("coordinates", "moments"), ("bbox", "coordinates", "weighted")
 _FLAT: dict[str, Any] = {"dimensions": (2,)}
+_SOLID: dict[str, Any] = {"dimensions": (3,)}
 _INTENSITY: dict[str, Any] = {"intensity": True}
+_OUTLINE: dict[str, Any] = {"spacing": "isotropic", "dimensions": (2,)}
 
 PROPERTIES: dict[str, Property] = {
     "label": _of(lambda m: m.label, dtype=np.int64),
@@ -139,10 +163,24 @@ PROPERTIES: dict[str, Property] = {
     "inertia_tensor": _of(lambda m: m.inertia_tensor, *_SHAPE, shape="dd"),
     "inertia_tensor_eigvals": _of(lambda m: m.inertia_tensor_eigvals, *_SHAPE, shape="d"),
     "axis_major_length": _of(lambda m: m.axis_lengths[:, 0], *_SHAPE),
-    "axis_intermediate_length": _of(lambda m: m.axis_lengths[:, 1], *_SHAPE, dimensions=(3,)),
+    "axis_intermediate_length": _of(lambda m: m.axis_lengths[:, 1], *_SHAPE, **_SOLID),
     "axis_minor_length": _of(lambda m: m.axis_lengths[:, -1], *_SHAPE),
     "eccentricity": _of(lambda m: eccentricity(m.inertia_tensor_eigvals), *_SHAPE, **_FLAT),
     "orientation": _of(lambda m: orientation(m.inertia_tensor), *_SHAPE, **_FLAT),
     "aspect_ratio": _of(lambda m: m.axis_lengths[:, 0] / m.axis_lengths[:, 1], *_SHAPE, **_FLAT),
     "roundness": _of(_roundness, *_SHAPE, **_FLAT),
+    "circularity": _of(
+        lambda m: 4 * math.pi * m.area / _perimeter(m) ** 2, "perimeter", **_OUTLINE
+    ),
+    "perimeter": _of(_perimeter, "perimeter", **_OUTLINE),
+    "perimeter_crofton": _of(
+        lambda m: crofton_finish(m["crofton"], m.spacing[0]), "crofton", **_OUTLINE
+    ),
+    "euler_number": _of(lambda m: euler_finish(m["euler"]), "euler", dtype=np.int64),
+    "surface_area": _of(lambda m: surface_finish(m["surface"]), "surface", **_SOLID),
+    "sphericity": _of(_sphericity, "surface", **_SOLID),
+}
+
+WHOLES: dict[str, Kind] = {
+    name: Kind(intensity=name in INTENSITIES) for name in SHAPES + INTENSITIES
 }

@@ -11,14 +11,16 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.errors import ChunksegError, KindError, ParameterError
-from chunkseg.passes.measure.contributions import Array, Contribution, View, contributions
+from chunkseg.passes.measure.additive import ADDITIVE
+from chunkseg.passes.measure.contributions import Array, Contribution, View
+from chunkseg.passes.measure.local import LOCAL
 from chunkseg.passes.measure.merged import Merged
 from chunkseg.passes.measure.merging import (
     MeasureRecord,
@@ -26,19 +28,23 @@ from chunkseg.passes.measure.merging import (
     measure_block,
     merge_measures,
 )
-from chunkseg.passes.measure.properties import PROPERTIES
+from chunkseg.passes.measure.properties import PROPERTIES, WHOLES, Kind
+
+CONTRIBUTIONS = {c.name: c for c in ADDITIVE + LOCAL}
+KINDS: dict[str, Kind] = {**PROPERTIES, **WHOLES}
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "size": ("area", "num_pixels", "area_bbox", "equivalent_diameter_area"),
+    "size": ("area", "num_pixels", "area_bbox", "equivalent_diameter_area", "area_convex"),
     "intensity": ("intensity_max", "intensity_mean", "intensity_min", "intensity_std"),
+    "perimeter": ("perimeter", "perimeter_crofton"),
     "shape": (
-        *("extent", "centroid_local"),
+        *("extent", "solidity", "feret_diameter_max", "centroid_local"),
         *("axis_major_length", "axis_intermediate_length", "axis_minor_length"),
-        *("orientation", "eccentricity", "aspect_ratio", "roundness"),
+        *("orientation", "eccentricity", "aspect_ratio", "roundness", "circularity"),
     ),
     "position": ("centroid", "bbox", "centroid_weighted"),
     "moments": ("moments", "moments_normalized", "moments_central", "moments_hu"),
-    "all": tuple(PROPERTIES),
+    "all": tuple(KINDS),
 }
 
 _log = logging.getLogger("chunkseg")
@@ -47,6 +53,8 @@ _log = logging.getLogger("chunkseg")
 @dataclass(frozen=True)
 class Measures:
     """A choice of properties for frames of one kind.
+
+    What sums over blocks can't give (``wholes``) is measured elsewhere; ``swept`` is the rest.
 
     Attributes
     ----------
@@ -62,10 +70,21 @@ class Measures:
     spacing: tuple[float, ...]
     channels: tuple[str, ...] | None = None
 
+    @property
+    def wholes(self) -> tuple[str, ...]:
+        """Properties that need whole objects."""
+        return tuple(name for name in self.properties if name in WHOLES)
+
+    def swept(self, with_boxes: bool) -> Measures:
+        """Return the properties made of sums, if wanted with labels and boxes of the objects."""
+        names = [name for name in self.properties if name not in WHOLES]
+        boxes = ["label", "bbox"] if with_boxes else []
+        return replace(self, properties=tuple(dict.fromkeys(names + boxes)))
+
     @cached_property
     def contributions(self) -> tuple[Contribution, ...]:
         """What blocks have to sum."""
-        return contributions({n for name in self.properties for n in PROPERTIES[name].needs})
+        return _contributions({n for name in self.properties for n in PROPERTIES[name].needs})
 
     @cached_property
     def halo(self) -> int:
@@ -105,7 +124,7 @@ class Measures:
 
     def column_names(self, name: str) -> list[str]:
         """Names of a property's columns."""
-        kind = PROPERTIES[name]
+        kind = KINDS[name]
         indices = np.ndindex(kind.index_shape(len(self.spacing)))
         names = ["-".join([name, *map(str, index)]) for index in indices]
         if kind.intensity and self.channels is not None:
@@ -167,7 +186,7 @@ def _members(properties: str | Sequence[str]) -> Iterator[tuple[str, bool]]:
     if isinstance(properties, str):
         asked, groups = [properties], set(GROUPS)
     else:
-        asked, groups = list(properties), set(GROUPS) - set(PROPERTIES)
+        asked, groups = list(properties), set(GROUPS) - set(KINDS)
     if "label" not in asked and not groups.isdisjoint(asked):
         yield "label", True
     for name in asked:
@@ -175,13 +194,26 @@ def _members(properties: str | Sequence[str]) -> Iterator[tuple[str, bool]]:
             yield member, name in groups
 
 
+def _contributions(names: set[str]) -> tuple[Contribution, ...]:
+    """Contributions of these names and those that they need, in merging order.
+
+    The number of voxels is always there. Lower moments are left out where all moments are taken.
+    """
+    wanted = {"num_pixels"} | names | {n for name in names for n in CONTRIBUTIONS[name].needs}
+    if "moments" in wanted:
+        wanted.discard("second")
+    if "weighted" in wanted:
+        wanted.discard("weighted_first")
+    return tuple(c for name, c in CONTRIBUTIONS.items() if name in wanted)
+
+
 def _undefined(name: str, spacing: tuple[float, ...], has_intensity: bool) -> ChunksegError | None:
     """Say why a property can't be measured; None if it can."""
-    if name not in PROPERTIES:
-        known = [*PROPERTIES, *GROUPS]
+    if name not in KINDS:
+        known = [*KINDS, *GROUPS]
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         return ParameterError(f"unknown property {name!r}; did you mean one of {near or known}?")
-    kind, ndim = PROPERTIES[name], len(spacing)
+    kind, ndim = KINDS[name], len(spacing)
     if ndim not in kind.dimensions:
         only = " or ".join(f"{d}-D" for d in kind.dimensions)
         return KindError(f"property {name!r} is defined for {only} labels; these are {ndim}-D")
