@@ -37,7 +37,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="chunkseg-") as folder:
         kept = ("mask", "seeds")
         result = workflow.run(image, Path(folder) / "out", keep=kept, block_shape=BLOCK)
-        seeds = cs.open_image(result.path / "seeds.ome.zarr")
+        seeds = result.seeds
         draw(image, result, seeds)
 
 

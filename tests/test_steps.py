@@ -1,4 +1,4 @@
-"""Each public step equals scikit-image on the whole array, for any chunking: dtype first, then bits."""
+"""Each public step equals scikit-image on the whole array, for any chunking: dtype, then bits."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import xarray as xr
 from chunkseg.errors import IncompleteError
 from chunkseg.passes.tables import summarize
 from chunkseg.storage.opening import open_image
-from chunkseg.storage.output import KEPT, LABELS, TABLE, read_run
+from chunkseg.storage.output import LABELS, TABLE, read_run
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,17 @@ class Result:
     @property
     def mask(self) -> xr.DataArray:
         """The mask, of a run with ``keep=("mask",)`` or ``until="mask"``."""
-        return self._image("mask", f"{KEPT[0]}.ome.zarr")
+        return self._image("mask", "mask.ome.zarr")
+
+    @property
+    def seeds(self) -> xr.DataArray:
+        """The labels after splitting, of a run with ``keep=("seeds",)``."""
+        return self._image("seeds", "seeds.ome.zarr")
+
+    @property
+    def expanded(self) -> xr.DataArray:
+        """The expanded labels before the border is cleared, of ``keep=("expanded",)``."""
+        return self._image("expanded labels", "expanded.ome.zarr")
 
     def _image(self, what: str, name: str) -> xr.DataArray:
         if not (self.path / name).is_dir():
@@ -84,6 +94,12 @@ class Result:
         return pd.Series(
             [f["threshold"] for f in self.run["frames"]], dtype=float, name="threshold"
         )
+
+    @property
+    def foreground_fractions(self) -> pd.Series[float]:
+        """Fraction of each frame's voxels that is foreground, 0 to 1."""
+        fractions = [f["foreground_fraction"] for f in self.run["frames"]]
+        return pd.Series(fractions, dtype=float, name="foreground_fraction")
 
     @property
     def counts(self) -> pd.DataFrame:

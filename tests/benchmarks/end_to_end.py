@@ -1,7 +1,7 @@
 """The lesson on a synthetic stack: chunkseg out of core against scikit-image in memory.
 
-Whole processes from a zarr array on disk to labels and table on disk, start-up included. The labels of
-both are compared. ``python -m tests.benchmarks.end_to_end [--edge 512] [--repeat 3]``
+Whole processes from a zarr array on disk to labels and table on disk, start-up included. The labels
+of both are compared. ``python -m tests.benchmarks.end_to_end [--edge 512] [--repeat 3]``
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import zarr
 
+MODULE = "tests.benchmarks.end_to_end"
 SIGMA, RADIUS = 3, 10
 
 
@@ -37,8 +38,9 @@ def in_memory(path: Path, out: Path) -> None:
 
     image = np.asarray(zarr.open_array(path, mode="r")[:])
     labels = lesson(image, SIGMA, RADIUS).labels
-    names = ("label", "area", "bbox", "centroid", "intensity_mean", "intensity_min", "intensity_max")
-    table = pd.DataFrame(ski.measure.regionprops_table(labels, image, names))
+    names = ("label", "area", "bbox", "centroid")
+    intensities = ("intensity_mean", "intensity_min", "intensity_max")
+    table = pd.DataFrame(ski.measure.regionprops_table(labels, image, names + intensities))
     zarr.create_array(out / "labels.zarr", data=labels.astype(np.uint32), chunks=(64,) * 3)
     table.to_parquet(out / "objects.parquet")
     print(len(table))
@@ -65,11 +67,12 @@ def compare(edge: int, repeat: int) -> None:
             for side, runs in sides.items():
                 out = folder / f"{side}-{turn}"
                 out.mkdir()
-                runs.append(measure(__name__, side, str(stack), str(out)))
+                runs.append(measure(MODULE, side, str(stack), str(out)))
         ours = zarr.open_array(folder / "out_of_core-0/out/labels.ome.zarr/0", mode="r")[:]
         theirs = zarr.open_array(folder / "in_memory-0/labels.zarr", mode="r")[:]
     median = {s: sorted(runs, key=lambda m: m.wall)[len(runs) // 2] for s, runs in sides.items()}
-    print(f"{edge}^3 uint16, sigma {SIGMA}, radius {RADIUS}; {median['out_of_core'].answer} objects")
+    objects = median["out_of_core"].answer
+    print(f"{edge}^3 uint16, sigma {SIGMA}, radius {RADIUS}; {objects} objects")
     print(row("scikit-image, whole in memory", median["in_memory"]))
     print(row("chunkseg, out of core, 2 threads", median["out_of_core"]))
     walls = [a.wall / b.wall for a, b in zip(*sides.values(), strict=True)]
@@ -92,5 +95,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    __name__ = "tests.benchmarks.end_to_end"
     main(sys.argv[1:])
