@@ -23,7 +23,8 @@ from chunkseg.geometry.layout import Layout
 from chunkseg.kernels.wholes import SHAPES, WHOLES
 from chunkseg.passes.crops import MOST_OBJECTS, Objects, plan_crops, too_large
 from chunkseg.passes.extra import Extra, extra_columns, extras_of
-from chunkseg.runner.crops import BUDGET, home_grid, whole_object_columns
+from chunkseg.passes.pieces import median_of_counts
+from chunkseg.runner.crops import BUDGET, WORKING_BYTES, home_grid, whole_object_columns
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.sweep import Input
 from chunkseg.storage.leaves import MemorySource
@@ -320,23 +321,91 @@ def test_function_named_as_a_property_is_refused():
 def test_too_large_an_object_is_refused_by_name(caplog):
     labels = np.zeros((40, 40), np.uint32)
     labels[:30, :30], labels[35:, 35:] = 12, 70_000
+    users = extras_of([voxels], (), False)
     with caplog.at_level(logging.WARNING, "chunkseg"):
-        found = measured(
-            labels,
-            (),
-            ("area_convex", "area_filled"),
-            budget=5000,
-            extras=extras_of([voxels], (), 0),
-        )
-    np.testing.assert_array_equal(found["area_convex"], [np.nan, 25.0])
+        found = measured(labels, (), ("area_convex", "area_filled"), budget=5000, extras=users)
+    np.testing.assert_array_equal(found["area_convex"], [900.0, 25.0])
     np.testing.assert_array_equal(found["area_filled"], [np.nan, 25.0])
     np.testing.assert_array_equal(found["voxels"], [np.nan, 25.0])
     (record,) = caplog.records
-    assert "label 12 of frame 0 (32400 bytes)" in record.getMessage()
-    assert "area_convex, area_filled, voxels are NaN for 1 objects" in record.getMessage()
+    assert "label 12 of frame 0 (18000 bytes)" in record.getMessage()
+    assert "area_filled, voxels: NaN for 1 object(s)" in record.getMessage()
     assert "70000" not in record.getMessage()
-    found = measured(labels, (), ("area_convex",), budget=32_400)
-    assert found["area_convex"].tolist() == [900.0, 25.0]
+    found = measured(labels, (), ("area_filled",), budget=18_000)
+    assert found["area_filled"].tolist() == [900.0, 25.0]
+
+
+STREAMED = ("area_convex", "solidity", "feret_diameter_max", "intensity_median")
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_too_large_objects_are_measured_from_pieces(data):
+    """Nothing fits, flat things and single voxels included; boxes overlap and cross the blocks."""
+    labels = data.draw(label_images())
+    dtype = data.draw(st.sampled_from([np.bool_, np.uint8, np.int16, np.uint16]))
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    image = rng.integers(0, 200, labels.shape).astype(dtype)
+    names = tuple(n for n in STREAMED if labels.ndim == 2 or n != "feret_diameter_max")
+    lazy = [data.draw(chunked(labels)), data.draw(chunked(image))]
+    found = measured(lazy[0], lazy[1:], names, (0.29, 0.26, 0.26)[-labels.ndim :], budget=1)
+    expected = by_scikit_image(labels, image, names, (0.29, 0.26, 0.26)[-labels.ndim :])
+    assert_columns(found, expected)
+
+
+@pytest.mark.parametrize("shape", [(120, 90), (30, 36, 34)])
+def test_only_what_is_too_large_comes_from_pieces(shape, caplog):
+    labels = spread(blobs(shape, 3, 0.9), np.random.default_rng(5))
+    source = counting(labels)
+    found = measured_from(source, STREAMED[:3], budget=12_000)
+    expected = by_scikit_image(labels, names=STREAMED[:2])
+    assert_columns(found, {**expected, "feret_diameter_max": ferets_one_by_one(labels)})
+    assert not caplog.records
+    crops = too_large(objects_of(labels), 12_000 // (8 + WORKING_BYTES))
+    assert 0 < len(crops) < len(found["solidity"])
+
+
+def measured_from(source, names, budget):
+    layout = Layout.of(source.shape)
+    spacing = (1.0,) * source.ndim
+    rows = objects_of(source.array)
+    return whole_object_columns(
+        Input(source, layout), [], rows, names, spacing=spacing, budget=budget
+    )
+
+
+def test_pieces_are_read_once():
+    labels = np.ones((32, 32, 32), np.uint8)
+    labels[::2, 5:9] = 2
+    source = counting(labels)
+    found = measured_from(source, ("area_convex",), budget=1000)
+    assert found["area_convex"].tolist() == [32**3, 31 * 4 * 32]
+    assert len(source.decoded) == 64
+    assert set(source.decoded.values()) == {1}
+
+
+def test_medians_of_channels_from_pieces():
+    labels = np.kron([[1, 2]], np.ones((9, 8), int))
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 9, 16)).astype(np.uint8)
+    names = ("intensity_median",)
+    found = measured(labels, list(pixels), names, channels=("r", "g"), budget=1)
+    assert_columns(found, measured(labels, list(pixels), names, channels=("r", "g")))
+
+
+def test_medians_of_float_images_are_refused(caplog):
+    labels = np.ones((9, 8), int)
+    found = measured(labels, [labels / 3], ("intensity_median", "area_convex"), budget=500)
+    assert np.isnan(found["intensity_median"]).all()
+    assert found["area_convex"].tolist() == [72]
+    assert "intensity_median: NaN for 1 object(s)" in caplog.text
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(-5, 5), min_size=1, max_size=30), st.integers(1, 5))
+def test_median_of_counts(values, parts):
+    pieces = [np.unique(p, return_counts=True) for p in np.array_split(values, parts) if len(p)]
+    joined = [np.concatenate(column) for column in zip(*pieces, strict=True)]
+    assert median_of_counts(*joined) == np.median(values)
 
 
 def test_refused_objects_have_no_image_either(caplog):

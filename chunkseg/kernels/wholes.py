@@ -41,7 +41,7 @@ class Hull:
     voxels
         Their number; 0 where scikit-image finds no hull (flat 3-D objects).
     ends
-        The first and the last voxel of each row, shape (points, axes).
+        The first and the last voxel of each row along the longest axis, shape (points, axes).
     """
 
     voxels: int
@@ -137,34 +137,40 @@ def filled_voxels(mask: NDArray[np.bool_]) -> int:
 def row_ends(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the first and the last True voxel of each row that has one, shape (points, axes).
 
-    Nothing of an object lies outside the convex hull of these.
+    Rows go along the longest axis: there are fewest of them. Nothing of an object lies outside the
+    convex hull of these voxels.
 
     Examples
     --------
     >>> row_ends(np.array([[0, 0, 0], [1, 1, 1]], bool)).tolist()
     [[1, 0], [1, 2]]
     """
-    first = mask.argmax(axis=-1)
-    last = mask.shape[-1] - 1 - mask[..., ::-1].argmax(axis=-1)
-    return _ends(np.where(mask.any(axis=-1), first, mask.shape[-1]), last)
+    order = _longest_last(mask.shape)
+    turned = mask.transpose(order)
+    first = turned.argmax(axis=-1)
+    last = turned.shape[-1] - 1 - turned[..., ::-1].argmax(axis=-1)
+    return _ends(np.where(turned.any(axis=-1), first, turned.shape[-1]), last, order)
 
 
-def _ends(first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.int64]:
+def _longest_last(shape: Sequence[int]) -> list[int]:
+    """Order of the axes in which the longest comes last."""
+    longest = int(np.argmax(shape))
+    return [axis for axis in range(len(shape)) if axis != longest] + [longest]
+
+
+def _ends(
+    first: NDArray[np.int64], last: NDArray[np.int64], order: Sequence[int]
+) -> NDArray[np.int64]:
+    """First and last voxel of each row that is not empty, axes in their own order again."""
     rows = np.argwhere(first <= last)
     at = tuple(rows.T)
     both = [np.column_stack([rows, ends[at]]) for ends in (first, last)]
-    return np.concatenate(both)
+    return np.concatenate(both)[:, np.argsort(order)]
 
 
 def convex_hull(mask: NDArray[np.bool_]) -> Hull:
-    """Find the hull of a crop, as ``skimage.morphology.convex_hull_image`` draws it.
-
-    Rows are taken along the longest axis: there are fewest of them.
-    """
-    along = int(np.argmax(mask.shape))
-    turned = np.moveaxis(mask, along, -1)
-    hull = hull_of_points(row_ends(turned), turned.shape)
-    return Hull(hull.voxels, np.insert(hull.ends[:, :-1], along, hull.ends[:, -1], axis=1))
+    """Find the hull of a crop, as ``skimage.morphology.convex_hull_image`` draws it."""
+    return hull_of_points(row_ends(mask), mask.shape)
 
 
 def corners(points: Points) -> Points:
@@ -198,10 +204,12 @@ def hull_of_points(points: Points, shape: Sequence[int]) -> Hull:
         facets = ConvexHull(with_half_steps(points)).equations
     except QhullError:
         return Hull(0, np.empty((0, ndim), np.int64))
-    planes = np.pad(facets, ((0, 0), (3 - ndim, 0)))
-    first, last = _row_spans(planes, *(1,) * (3 - ndim), *shape)
+    order = _longest_last(shape)
+    planes = np.pad(facets[:, [*order, ndim]], ((0, 0), (3 - ndim, 0)))
+    turned = [shape[axis] for axis in order]
+    first, last = _row_spans(planes, *(1,) * (3 - ndim), *turned)
     voxels = int(np.maximum(last - first + 1, 0).sum())
-    return Hull(voxels, _ends(first.reshape(shape[:-1]), last.reshape(shape[:-1])))
+    return Hull(voxels, _ends(first.reshape(turned[:-1]), last.reshape(turned[:-1]), order))
 
 
 def with_half_steps(points: Points) -> NDArray[np.float64]:

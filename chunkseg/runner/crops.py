@@ -8,10 +8,9 @@ by name, and the rest of the table is still given.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -23,8 +22,11 @@ from chunkseg.geometry.layout import Layout
 from chunkseg.kernels.wholes import SHAPES, median_intensity, whole_shape
 from chunkseg.passes.crops import Group, Objects, crop_slices, plan_crops, too_large
 from chunkseg.passes.extra import MISSING, Extra, extra_columns
+from chunkseg.passes.pieces import MEDIAN, from_pieces
+from chunkseg.runner.boxes import Progress, run_boxes
 from chunkseg.runner.execution import Execution
-from chunkseg.runner.sweep import REGION_BLOCKS, Input, _call
+from chunkseg.runner.pieces import measure_pieces
+from chunkseg.runner.sweep import Input
 from chunkseg.storage.sources import default_chunks
 
 BUDGET = 2**29
@@ -32,10 +34,6 @@ GROUP_VOXELS = 2**24
 UNION_TO_BLOCK = 8
 WORKING_BYTES = 16
 NAMED = 20
-
-MEDIAN = "intensity_median"
-
-T = TypeVar("T")
 
 _log = logging.getLogger("chunkseg")
 
@@ -163,7 +161,7 @@ def whole_object_columns(
     channels: Sequence[str] | None = None,
     execution: Execution | None = None,
     budget: int = BUDGET,
-    progress: Callable[[str, int, int], None] = _silent,
+    progress: Progress = _silent,
 ) -> dict[str, NDArray[Any]]:
     """Measure objects from their whole crops.
 
@@ -210,11 +208,24 @@ def whole_object_columns(
     )
     per_voxel = _bytes_per_voxel(labels, images if wanted.needs_images else ())
     voxels = budget // per_voxel
-    _tell_of_refused(objects, too_large(objects, voxels), per_voxel, budget, wanted)
     grid = home_grid(labels, voxels, execution.width)
     groups = list(plan_crops(objects, grid, voxels))
-    found = _run(groups, [labels, *images], objects, wanted, execution, progress)
-    return _columns(groups, found, objects, wanted, images)
+    inputs = [labels, *images]
+    tasks = _tasks(groups, objects, wanted, len(images))
+    found = run_boxes(tasks, len(groups), inputs, execution, progress)
+    columns = _columns(groups, found, objects, wanted, [i.data.dtype for i in images])
+    rows = too_large(objects, voxels)
+    if len(rows):
+        streamed = [n for n in wanted.names if from_pieces(n, [i.data.dtype for i in images])]
+        lost = [n for n in wanted.names if n not in streamed] + [e.name for e in wanted.extras]
+        if lost:
+            _tell_of_refused(objects, rows, lost, per_voxel, budget)
+        for name, values in measure_pieces(
+            inputs, objects, rows, streamed, wanted.spacing, grid, execution, progress
+        ).items():
+            for column, part in zip(wanted.columns(name), values, strict=True):
+                columns[column][rows] = part
+    return columns
 
 
 def _bytes_per_voxel(labels: Input, images: Sequence[Input]) -> int:
@@ -243,10 +254,9 @@ def _size(layout: Layout) -> int:
 
 
 def _tell_of_refused(
-    objects: Objects, rows: NDArray[np.int64], per_voxel: int, budget: int, wanted: Wanted
+    objects: Objects, rows: NDArray[np.int64], lost: Sequence[str], per_voxel: int, budget: int
 ) -> None:
-    if not len(rows):
-        return
+    """Name the objects that are too large, and the properties that they don't get."""
     sizes = (objects.voxels(rows) * per_voxel).tolist()
     named = ", ".join(
         f"label {objects.label[row]} of frame {objects.frame[row]} ({size} bytes)"
@@ -254,9 +264,9 @@ def _tell_of_refused(
     )
     more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
     _log.warning(
-        "%s are NaN for %d objects whose crops need more than the budget of %d bytes: %s%s; a "
-        "budget of %d bytes is enough for all",
-        ", ".join([*wanted.names, *(extra.name for extra in wanted.extras)]),
+        "%s: NaN for %d object(s) whose crop needs more than the budget of %d bytes: %s%s; "
+        "a budget of %d bytes is enough for all",
+        ", ".join(lost),
         len(rows),
         budget,
         named,
@@ -265,43 +275,14 @@ def _tell_of_refused(
     )
 
 
-def _run(
-    groups: Sequence[Group],
-    inputs: Sequence[Input],
-    objects: Objects,
-    wanted: Wanted,
-    execution: Execution,
-    progress: Callable[[str, int, int], None],
-) -> list[CropsRecord]:
-    """Run the groups' tasks, a bounded number at a time."""
-    done = 0
-
-    def advance(n: int) -> None:
-        nonlocal done
-        done += n
-        progress("objects", done, len(groups))
-
-    at_once = execution.width if any(i.lazy for i in inputs) else REGION_BLOCKS
-    records: list[CropsRecord] = []
-    for batch in _batches(enumerate(groups), at_once):
-        calls = [_group_call(group, number, inputs, objects, wanted) for number, group in batch]
-        records += execution.compute(calls, advance)
-    return records
-
-
-def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    rest = iter(items)
-    while batch := list(islice(rest, size)):
-        yield batch
-
-
-def _group_call(
-    group: Group, number: int, inputs: Sequence[Input], objects: Objects, wanted: Wanted
-) -> Any:
-    start = (objects.start[group.rows] - group.box.start).astype(np.int32)
-    stop = (objects.stop[group.rows] - group.box.start).astype(np.int32)
-    task = CropsTask(wanted, objects.label[group.rows], start, stop, len(inputs) - 1)
-    return _call(task, Block(group.frame, number, (), group.box), inputs, False)
+def _tasks(
+    groups: Sequence[Group], objects: Objects, wanted: Wanted, images: int
+) -> Iterator[tuple[CropsTask, Block]]:
+    for number, group in enumerate(groups):
+        start = (objects.start[group.rows] - group.box.start).astype(np.int32)
+        stop = (objects.stop[group.rows] - group.box.start).astype(np.int32)
+        task = CropsTask(wanted, objects.label[group.rows], start, stop, images)
+        yield task, Block(group.frame, number, (), group.box)
 
 
 def _columns(
@@ -309,7 +290,7 @@ def _columns(
     found: Sequence[CropsRecord],
     objects: Objects,
     wanted: Wanted,
-    images: Sequence[Input],
+    dtypes: Sequence[np.dtype[Any]],
 ) -> dict[str, NDArray[Any]]:
     """Put the values of all groups into the order of the objects."""
     names = [column for name in wanted.names for column in wanted.columns(name)]
@@ -320,7 +301,6 @@ def _columns(
         if record.extras is not None:
             results[:, group.rows] = record.extras.T
     columns: dict[str, NDArray[Any]] = dict(zip(names, values, strict=True))
-    dtypes = [image.data.dtype for image in images]
     for extra, row in zip(wanted.extras, results, strict=True):
         columns |= extra_columns(
             extra, list(row), objects.label.tolist(), dtypes, len(wanted.spacing), wanted.channels
