@@ -197,13 +197,16 @@ def test_an_interrupted_run_is_not_a_result(tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     out = tmp_path / "out"
+    scratch = tmp_path / "scratch"
     with pytest.raises(KeyboardInterrupt):
-        cs.Workflow().run(IMAGE, out, progress=interrupted)
+        cs.Workflow().run(IMAGE, out, progress=interrupted, scratch=scratch)
+    assert list(scratch.iterdir())
     with pytest.raises(IncompleteError, match="no complete result"):
         cs.Result.open(out)
     with pytest.raises(OutputExistsError, match="an interrupted run"):
         cs.Workflow().run(IMAGE, out)
     result = cs.Workflow().run(IMAGE, out, overwrite=True)
+    assert list(scratch.iterdir()) == []
     assert sorted(p.name for p in out.iterdir()) == sorted(result.run["files"])
     assert set(result.run["files"]) <= set(WRITTEN)
 

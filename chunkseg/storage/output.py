@@ -163,6 +163,9 @@ def _remove_former(path: Path) -> None:
     if not _former(path):
         return
     (path / RUN).unlink(missing_ok=True)
+    started = path / STATE / "started.json"
+    if started.exists():
+        shutil.rmtree(json.loads(started.read_text())["scratch"], ignore_errors=True)
     for name in (*WRITTEN, STATE):
         target = path / name
         if target.is_dir():
