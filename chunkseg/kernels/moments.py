@@ -178,7 +178,7 @@ def shifted(
     sums
         Moments, shape (rows, moments).
     powers
-        Their exponents.
+        Their exponents, up to 3.
     offset
         What is added to the coordinates, shape (rows, axes): the old point minus the new one.
 
@@ -197,7 +197,8 @@ def shifted(
     array([[3., 3., 5.]])
     """
     result = np.array(sums, np.float64, order="C")
-    _shift(result, _predecessors(powers), np.ascontiguousarray(offset, np.float64))
+    table = np.array(powers, np.int64)
+    _shift(result, _predecessors(powers), table, np.ascontiguousarray(offset, np.float64))
     return result
 
 
@@ -214,24 +215,22 @@ def _predecessors(powers: Exponents) -> NDArray[np.int64]:
 
 
 @njit(cache=True, nogil=True)
-def _shift(sums: Any, below: Any, offset: Any) -> None:  # pragma: no cover - compiled
-    # Backwards, a moment is changed before those that it is made of.
+def _shift(sums: Any, below: Any, powers: Any, offset: Any) -> None:  # pragma: no cover - compiled
+    # Backwards: a moment is changed before the lower ones that it takes up.
     for row in range(sums.shape[0]):
         for axis in range(below.shape[1]):
             step = offset[row, axis]
             if step == 0.0:
                 continue
             for m in range(below.shape[0] - 1, -1, -1):
-                degree = 0
+                power = powers[m, axis]
+                if power == 0:
+                    continue
                 at = below[m, axis]
-                while at >= 0:
-                    degree += 1
+                value = sums[row, m] + power * step * sums[row, at]
+                if power > 1:
                     at = below[at, axis]
-                at = m
-                factor = 1.0
-                value = sums[row, m]
-                for k in range(degree):
-                    at = below[at, axis]
-                    factor = factor * step * (degree - k) / (k + 1)
-                    value += factor * sums[row, at]
+                    value += (2 * power - 3) * step * step * sums[row, at]
+                if power > 2:
+                    value += step * step * step * sums[row, below[at, axis]]
                 sums[row, m] = value

@@ -226,26 +226,25 @@ def _compact(flat: Any) -> Any:  # pragma: no cover - compiled
     values = np.zeros(1024, np.uint32)
     ids = np.empty(512, np.int64)
     count = 0
-    last_key = np.int64(0)
-    last_value = np.uint32(0)
-    for i in range(flat.size):
-        key = np.int64(flat[i])
-        if key != last_key:
-            last_key = key
-            if key == 0:
-                last_value = np.uint32(0)
-            else:
-                place = _slot(keys, values, key)
-                if values[place] == 0:
-                    if count == ids.size:
-                        keys, values, ids = _grown(ids)
-                        place = _slot(keys, values, key)
-                    ids[count] = key
-                    count += 1
-                    keys[place] = key
-                    values[place] = count
-                last_value = values[place]
-        local[i] = last_value
+    i = 0
+    while i < flat.size:
+        label = flat[i]
+        value = np.uint32(0)
+        if label != 0:
+            key = np.int64(label)
+            place = _slot(keys, values, key)
+            if values[place] == 0:
+                if count == ids.size:
+                    keys, values, ids = _grown(ids)
+                    place = _slot(keys, values, key)
+                ids[count] = key
+                count += 1
+                keys[place] = key
+                values[place] = count
+            value = values[place]
+        while i < flat.size and flat[i] == label:
+            local[i] = value
+            i += 1
     return ids[:count].copy(), local
 
 
