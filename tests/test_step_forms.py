@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import dask
 import dask.array as da
 import numpy as np
@@ -19,7 +20,7 @@ from dask.callbacks import Callback
 import chunkseg as cs
 from chunkseg.api import sweeping
 from chunkseg.runner import execution
-from chunkseg.storage.leaves import MemorySource
+from chunkseg.storage.leaves import MemorySource, Region
 from chunkseg.storage.sources import as_dask, source_of
 
 Array = np.ndarray[Any, Any]
@@ -42,13 +43,17 @@ VOXELWISE = ["gaussian", "binary_erosion", "footprint", "erosion", "expand_label
 every_step = pytest.mark.parametrize("name", STEPS)
 
 
-class Counting(MemorySource):
-    """An array in memory that counts how many voxels are read."""
+class Counting(Region):
+    """A source that counts how many voxels are read."""
 
     voxels = 0
 
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        self.shape, self.dtype, self.chunks = array.shape, array.dtype, (1,) * array.ndim
+
     def _read(self, spans: tuple[slice, ...]) -> Array:
-        part = super()._read(spans)
+        part = self.array[spans]
         type(self).voxels += part.size
         return part
 
@@ -304,3 +309,36 @@ def test_summarize() -> None:
     empty = cs.summarize(table.iloc[:0].drop(columns="t"), column="area")
     assert empty.loc[0, "count"] == 0
     assert np.isnan(empty.loc[0, "mean"])
+
+
+def calls_of(monkeypatch: pytest.MonkeyPatch, work: Callable[[], Any]) -> list[int]:
+    """Sizes in bytes of the tasks that a cluster would be sent."""
+    sizes: list[int] = []
+    compute = execution.Execution.compute
+
+    def measured(self: execution.Execution, calls: Any, advance: Any) -> Any:
+        sizes.extend(len(cloudpickle.dumps(call.function)) for call in calls)
+        return compute(self, calls, advance)
+
+    monkeypatch.setattr(execution.Execution, "compute", measured)
+    work()
+    return sizes
+
+
+def test_tasks_carry_their_own_part_of_an_array_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = as_dask(MemorySource(np.zeros((64, 64, 64), np.uint8)), chunks=(16, 16, 16))
+    sizes = calls_of(monkeypatch, lambda: cs.label(image))
+    assert len(sizes) == 64
+    assert max(sizes) < 16**3 + 2000
+
+
+def test_tasks_of_a_lazy_label_image_carry_no_tables() -> None:
+    """However many objects: the tables are one node of the graph."""
+    mask = np.indices((64, 64)).sum(0) % 2 == 0
+    labels = cs.label(da.from_array(mask, chunks=8), connectivity=1)
+    tasks = dict(labels.__dask_graph__())
+    sizes = sorted(len(cloudpickle.dumps(task)) for task in tasks.values())
+    own = [s for s in sizes if s > 4 * mask.sum()]
+    assert len(own) <= 2, "the array and the tables"
+    assert sizes[-3] < 5000
+    np.testing.assert_array_equal(labels, ski.measure.label(mask, connectivity=1))

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import dask.array as da
 import numpy as np
 import xarray as xr
+from dask.delayed import delayed
 from numpy.typing import NDArray
 
 from chunkseg.api.numbers import per_axis
@@ -215,11 +216,15 @@ Indexed = Callable[[NDArray[Any], int, tuple[int, ...]], NDArray[Any]]
 
 
 def map_indexed_frames(given: Given, function: Indexed, dtype: Any) -> da.Array:
-    """Apply ``function(block of a frame, number of the frame, index of the block)`` lazily."""
+    """Apply ``function(block of a frame, number of the frame, index of the block)`` lazily.
+
+    The function, with the tables that it holds, is one node of the graph, not a part of each task.
+    """
     starts = [np.cumsum([0, *given.data.chunks[axis][:-1]]) for axis in given.layout.looped]
     return da.map_blocks(
-        partial(_indexed_frames, function, given.layout, starts),
+        partial(_indexed_frames, given.layout, starts),
         given.data,
+        function=delayed(function, name=f"tables-{uuid.uuid4().hex}", traverse=False),
         dtype=dtype,
         meta=np.empty((0,) * given.data.ndim, dtype),
         name=f"looked-up-{uuid.uuid4().hex}",
@@ -227,10 +232,10 @@ def map_indexed_frames(given: Given, function: Indexed, dtype: Any) -> da.Array:
 
 
 def _indexed_frames(
-    function: Indexed,
     layout: Layout,
     starts: Sequence[NDArray[np.int64]],
     block: NDArray[Any],
+    function: Indexed,
     block_id: tuple[int, ...] = (),
 ) -> NDArray[Any]:
     index = tuple(block_id[axis] for axis in layout.spatial)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from chunkseg.geometry.boxes import Block, Box, Grid, Slices
 from chunkseg.geometry.layout import Layout
 from chunkseg.runner.execution import Call, Execution
-from chunkseg.storage.leaves import Source
+from chunkseg.storage.leaves import MemorySource, Source
 from chunkseg.storage.records import Records
 from chunkseg.storage.sources import source_of
 
@@ -175,5 +175,13 @@ def _call(task: Task[Any], block: Block, inputs: Sequence[Input], skipped: bool)
             arrays.append(source.data[slices])
             pieces.append(source.layout)
         else:
-            pieces.append(_Read(source.data, slices, source.layout))
+            pieces.append(_read(source.data, slices, source.layout))
     return Call(_BlockCall(task, block, tuple(pieces)), task.name, tuple(arrays))
+
+
+def _read(source: Source, slices: Slices, layout: Layout) -> _Read:
+    """Of an array in memory, a task carries the part that it reads, not the whole."""
+    if isinstance(source, MemorySource):
+        part = MemorySource(source.array[slices])
+        return _Read(part, (slice(None),) * len(slices), layout)
+    return _Read(source, slices, layout)
