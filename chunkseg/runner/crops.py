@@ -1,8 +1,9 @@
 """Measures of whole objects: their crops are read group by group, and measured one by one.
 
 A task reads the union of its group's boxes once, cuts each object out of it and hands it to the
-kernel. What a task holds stays within a budget of bytes; an object that alone needs more is refused
-by name, and the rest of the table is still given.
+kernel. What a task holds stays within a budget of bytes. An object that alone needs more is measured
+from its pieces where that suffices (see ``passes.pieces``); what needs its whole crop is refused by
+name, and the rest of the table is still given.
 """
 
 from __future__ import annotations
@@ -191,8 +192,10 @@ def whole_object_columns(
     Returns
     -------
     dict of arrays
-        The columns, one value per object in the order of ``objects``; NaN for an object that needs
-        more than the budget, which is logged with its label and size.
+        The columns, one value per object in the order of ``objects``. An object whose crop needs
+        more than the budget has NaN in the columns that can't be made of its pieces:
+        ``area_filled``, ``intensity_median`` unless all images are integers of at most 16 bits, and
+        the user's functions. That is logged with its label and size.
 
     Raises
     ------
