@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import warnings
 from collections import Counter
@@ -27,7 +26,7 @@ from chunkseg.passes.pieces import median_of_counts
 from chunkseg.runner.crops import BUDGET, WORKING_BYTES, home_grid, whole_object_columns
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.sweep import Input
-from chunkseg.storage.leaves import MemorySource
+from chunkseg.storage.leaves import MemorySource, Region
 from tests.strategies import chunked, label_images
 
 LENGTHS = [(1.0, 1.0, 1.0), (0.5, 0.5, 0.5), (0.29, 0.26, 0.26)]
@@ -356,7 +355,7 @@ def test_too_large_objects_are_measured_from_pieces(data):
 @pytest.mark.parametrize("shape", [(120, 90), (30, 36, 34)])
 def test_only_what_is_too_large_comes_from_pieces(shape, caplog):
     labels = spread(blobs(shape, 3, 0.9), np.random.default_rng(5))
-    source = counting(labels)
+    source = Counting(labels)
     found = measured_from(source, STREAMED[:3], budget=12_000)
     expected = by_scikit_image(labels, names=STREAMED[:2])
     assert_columns(found, {**expected, "feret_diameter_max": ferets_one_by_one(labels)})
@@ -377,7 +376,7 @@ def measured_from(source, names, budget):
 def test_pieces_are_read_once():
     labels = np.ones((32, 32, 32), np.uint8)
     labels[::2, 5:9] = 2
-    source = counting(labels)
+    source = Counting(labels)
     found = measured_from(source, ("area_convex",), budget=1000)
     assert found["area_convex"].tolist() == [32**3, 31 * 4 * 32]
     assert len(source.decoded) == 64
@@ -425,29 +424,24 @@ def test_budget_must_be_positive():
         measured(np.ones((3, 3), np.uint8), budget=0)
 
 
-class Counting(MemorySource):
-    """Counts how often each chunk of 8 voxels per axis is decoded, and how much is read at once."""
+class Counting(Region):
+    """Counts how often each chunk of 8 voxels per axis is decoded."""
 
     chunk = 8
-    lock = threading.Lock()
 
-    @property
-    def chunks(self):
-        return (self.chunk,) * self.ndim
+    def __init__(self, array):
+        self.array = array
+        self.shape = array.shape
+        self.dtype = array.dtype
+        self.chunks = (self.chunk,) * array.ndim
+        self.decoded = Counter()
+        self.lock = threading.Lock()
 
     def _read(self, spans):
         ranges = [range(s.start // self.chunk, -(-s.stop // self.chunk)) for s in spans]
         with self.lock:
             self.decoded.update(product(*ranges))
-            self.largest.append(math.prod(s.stop - s.start for s in spans))
-        return super()._read(spans)
-
-
-def counting(array):
-    source = Counting(array)
-    object.__setattr__(source, "decoded", Counter())
-    object.__setattr__(source, "largest", [])
-    return source
+        return self.array[spans]
 
 
 def test_objects_within_chunks_are_read_once():
@@ -456,7 +450,7 @@ def test_objects_within_chunks_are_read_once():
     labels = np.kron(np.arange(1, 65).reshape(4, 4, 4), np.ones((8, 8, 8), int)) * np.tile(
         cell, (4,) * 3
     )
-    source = counting(labels)
+    source = Counting(labels)
     layout = Layout.of(labels.shape)
     found = whole_object_columns(
         Input(source, layout), [], objects_of(labels), ("area_filled",), spacing=(1.0,) * 3
@@ -469,7 +463,7 @@ def test_objects_within_chunks_are_read_once():
 def test_objects_across_chunks_are_read_about_once():
     """A chunk is read for its own block and where objects of the block before it reach into it."""
     labels = blobs((64, 64, 64), 2, 0.93)
-    source = counting(labels)
+    source = Counting(labels)
     layout = Layout.of(labels.shape)
     whole_object_columns(
         Input(source, layout),
@@ -485,7 +479,7 @@ def test_objects_across_chunks_are_read_about_once():
 
 def test_images_are_not_read_for_shapes():
     labels = blobs((30, 34), 4)
-    pixels = counting(labels.astype(np.uint8))
+    pixels = Counting(labels.astype(np.uint8))
     measured(labels, [pixels], SHAPES)
     assert not pixels.decoded
     measured(labels, [pixels], ("intensity_median",))
@@ -524,7 +518,7 @@ def test_plan_bounds_the_objects_of_a_group():
 
 def test_home_blocks_are_whole_chunks_and_several_per_worker():
     labels = np.zeros((64, 64, 64), np.uint8)
-    image = Input(counting(labels), Layout.of(labels.shape))
+    image = Input(Counting(labels), Layout.of(labels.shape))
     assert home_grid(image, 2**20, 1).chunks[0][0] % 8 == 0
     assert len(home_grid(image, 2**30, 4)) >= 8
     assert len(home_grid(image, 1, 1)) == 512

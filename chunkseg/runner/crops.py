@@ -1,9 +1,9 @@
 """Measures of whole objects: their crops are read group by group, and measured one by one.
 
 A task reads the union of its group's boxes once, cuts each object out of it and hands it to the
-kernel. What a task holds stays within a budget of bytes. An object that alone needs more is measured
-from its pieces where that suffices (see ``passes.pieces``); what needs its whole crop is refused by
-name, and the rest of the table is still given.
+kernel. What a task holds stays within a budget of bytes. An object that alone needs more is
+measured from its pieces where that suffices (see ``passes.pieces``); what needs its whole crop is
+refused by name, and the rest of the table is still given.
 """
 
 from __future__ import annotations
