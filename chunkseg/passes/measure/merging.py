@@ -86,7 +86,8 @@ def label_ranges(records: Sequence[MeasureRecord]) -> Iterator[list[MeasureRecor
     edges = [int(labels.min()), *inner.tolist(), int(labels.max()) + 1]
     del labels
     for low, high in pairwise(edges):
-        yield [record.between(low, high) for record in records]
+        parts = [record.between(low, high) for record in records]
+        yield [part for part in parts if len(part.label)] or parts[:1]
 
 
 def merge_range(
