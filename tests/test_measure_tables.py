@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,17 @@ def test_a_group_has_its_properties_after_the_label(labels: Array, group: str) -
 def test_every_property_is_in_the_group_all_and_groups_name_properties() -> None:
     assert set(GROUPS["all"]) == set(KINDS)
     assert {name for group in GROUPS.values() for name in group} == set(KINDS)
+
+
+def test_the_table_in_the_documentation_has_every_property_with_its_group() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "measures.md").read_text(encoding="utf-8")
+    listed = {}
+    for line in text.splitlines():
+        if line.startswith("| `"):
+            names, group = line.split("|")[1:3]
+            listed |= dict.fromkeys(re.findall(r"`(\w+)`", names), group.strip())
+    groups = {n: g for g, names in GROUPS.items() if g != "all" for n in names}
+    assert listed == {name: groups.get(name, "") for name in KINDS}
 
 
 def test_what_a_group_leaves_out_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
