@@ -34,8 +34,8 @@ DEVIATIONS = {
     "with its function of the eigenvalues",
     "axis_minor_length": "as axis_major_length",
     "eccentricity": "squares compared: root of rounding noise where the axes are equal",
-    "orientation": "the angle times the difference of the axes' moments, so any angle where they are "
-    "equal; modulo pi, as both ends of an axis are one",
+    "orientation": "the angle times the difference of the axes' moments, so any angle where they "
+    "are equal; modulo pi, as both ends of an axis are one",
     "aspect_ratio": "squared reciprocals compared: the minor axis may be rounding noise; NaN where "
     "it is 0 (infinity as napari-skimage-regionprops defines it)",
     "roundness": "NaN for one pixel (infinity as napari-skimage-regionprops defines it)",
