@@ -19,6 +19,7 @@ _HOME = {
     "from_array": "storage.opening",
     "gaussian": "api.filters",
     "label": "api.segmentation",
+    "measure": "api.measuring",
     "open_image": "storage.opening",
     "regionprops_table": "api.measurement",
     "relabel_sequential": "api.segmentation",
@@ -42,6 +43,7 @@ __all__ = [
     "from_array",
     "gaussian",
     "label",
+    "measure",
     "open_image",
     "regionprops_table",
     "relabel_sequential",
@@ -54,6 +56,7 @@ __all__ = [
 if TYPE_CHECKING:
     from chunkseg.api.filters import foreground_fraction, gaussian, threshold_otsu
     from chunkseg.api.measurement import regionprops_table, summarize
+    from chunkseg.api.measuring import measure
     from chunkseg.api.morphology import binary_erosion, erosion
     from chunkseg.api.result import Result
     from chunkseg.api.segmentation import clear_border, expand_labels, label, relabel_sequential

@@ -6,6 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
+
+# No explain phase: it runs a failing example hundreds of times more, minutes for a whole workflow.
+PHASES = [Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink]
+settings.register_profile("chunkseg", deadline=None, phases=PHASES, print_blob=True)
+settings.load_profile("chunkseg")
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import resource
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -12,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 import chunkseg
-from chunkseg.passes.tables import summarize
+from chunkseg.passes.tables import default_column, summarize
 from chunkseg.runner.lesson import Lesson
 
 _LIBRARIES = ("numpy", "scipy", "scikit-image", "dask", "zarr", "numba", "connected-components-3d")
@@ -20,10 +21,8 @@ _LIBRARIES = ("numpy", "scipy", "scikit-image", "dask", "zarr", "numba", "connec
 
 def run_facts(lesson: Lesson, image: xr.DataArray, warnings: list[str]) -> dict[str, Any]:
     """Content of ``run.json``."""
-    versions = {"chunkseg": chunkseg.__version__, "python": platform.python_version()}
-    versions |= {name: version(name) for name in _LIBRARIES}
     return {
-        "versions": versions,
+        "versions": versions(),
         "input": _input(lesson, image),
         "workflow": lesson.parameters.as_dict(),
         "input_is_mask": lesson.is_mask,
@@ -36,6 +35,12 @@ def run_facts(lesson: Lesson, image: xr.DataArray, warnings: list[str]) -> dict[
         "seconds": lesson.seconds,
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
+
+
+def versions() -> dict[str, str]:
+    """Versions of chunkseg, Python and the libraries that results depend on."""
+    own = {"chunkseg": chunkseg.__version__, "python": platform.python_version()}
+    return own | {name: version(name) for name in _LIBRARIES}
 
 
 def _input(lesson: Lesson, image: xr.DataArray) -> dict[str, Any]:
@@ -62,13 +67,19 @@ def _frame(lesson: Lesson, number: int) -> dict[str, Any]:
 
 def summary_facts(table: pd.DataFrame, lesson: Lesson) -> dict[str, Any]:
     """Content of ``summary.json``: the size statistics, in all and per time point."""
+    times = sorted(lesson.facts)
+    return table_summary(table, times) | {"frames": [_frame(lesson, n) for n in times]}
+
+
+def table_summary(table: pd.DataFrame, times: Sequence[int] | None = None) -> dict[str, Any]:
+    """Size statistics of a table, in all and per time point; nothing if no size was measured."""
     sizes = table.drop(columns="t", errors="ignore")
-    whole = summarize(sizes).iloc[0].to_dict()
-    content: dict[str, Any] = {"objects": _without_nan(whole)}
+    if default_column(sizes) not in sizes:
+        return {}
+    content: dict[str, Any] = {"objects": _without_nan(summarize(sizes).iloc[0].to_dict())}
     if "t" in table.columns:
-        rows = summarize(table, times=sorted(lesson.facts)).reset_index().to_dict(orient="records")
+        rows = summarize(table, times=times).reset_index().to_dict(orient="records")
         content["per_time_point"] = [_without_nan(row) for row in rows]
-    content["frames"] = [_frame(lesson, number) for number in sorted(lesson.facts)]
     return content
 
 

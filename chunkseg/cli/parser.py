@@ -46,6 +46,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"chunkseg {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_run(_command(commands, "run", "segment and measure an image", "run"))
+    _add_measure(_command(commands, "measure", "measure a label image", "measure"))
     _add_info(_command(commands, "info", "tell what an image file holds", "info"))
     _add_demo(_command(commands, "demo", "run the lesson and compare its numbers", "demo"))
     return parser
@@ -121,6 +122,22 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--workers", metavar="N", type=int, help="number of threads")
     group.add_argument("--scratch", metavar="DIR", help="folder for what lies between the passes")
     group.add_argument(
+        "--overwrite", action="store_true", help="replace an earlier output of chunkseg"
+    )
+
+
+def _add_measure(parser: argparse.ArgumentParser) -> None:
+    _add_input(parser)
+    parser.add_argument("image", metavar="IMAGE", nargs="?", help="intensities to be measured")
+    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="folder to be made")
+    parser.add_argument(
+        "--properties",
+        metavar="NAMES",
+        type=_names,
+        help="properties and groups, as size,shape (size, intensity, perimeter, shape, position, "
+        "moments, all)",
+    )
+    parser.add_argument(
         "--overwrite", action="store_true", help="replace an earlier output of chunkseg"
     )
 

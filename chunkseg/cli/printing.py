@@ -23,6 +23,13 @@ def result_lines(result: Result) -> list[str]:
     return [*told, *aligned([["written to", str(result.path)]]), *_files(result)]
 
 
+def measured_lines(result: Result) -> list[str]:
+    """Lines that tell how many objects were measured and where the table is."""
+    table = result.table
+    told = [["objects", str(len(table))], ["columns", str(len(table.columns))]]
+    return [*aligned([*told, ["written to", str(result.path)]]), *_files(result)]
+
+
 def _statistics(result: Result) -> dict[int | None, dict[str, Any]]:
     """Summary per frame number, or of the only frame under None; none where it stopped early."""
     if result.run["until"] is not None:

@@ -12,30 +12,31 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chunkseg.errors import ParameterError
-from chunkseg.passes.measure import MeasureRecord
 
 SUMMARY = ("column", "unit", "count", "mean", "std", "range", "min", "max")
 
 
 def physical_columns(
-    sums: MeasureRecord, spacing: tuple[float, ...], symbol: str
+    table: pd.DataFrame, spacing: tuple[float, ...], symbol: str
 ) -> dict[str, NDArray[Any]]:
     """Volume (2-D: area) and centroid in a physical unit, with the unit in the columns' names.
 
     Parameters
     ----------
-    sums
-        What was measured, one row per object.
+    table
+        Measures in voxels; what it has of ``area`` and ``centroid`` is converted.
     spacing
         Voxel size along each axis.
     symbol
         The unit as it appears in names, as ``um``.
     """
     size = f"volume_{symbol}3" if len(spacing) == 3 else f"area_{symbol}{len(spacing)}"
-    columns: dict[str, NDArray[Any]] = {size: sums.columns["num_pixels"] * math.prod(spacing)}
+    columns: dict[str, NDArray[Any]] = {}
+    if "area" in table:
+        columns[size] = table["area"].to_numpy() * math.prod(spacing)
     for axis, step in enumerate(spacing):
-        mean = sums.columns["coordinates"][:, axis] / sums.columns["num_pixels"]
-        columns[f"centroid_{symbol}-{axis}"] = mean * step
+        if f"centroid-{axis}" in table:
+            columns[f"centroid_{symbol}-{axis}"] = table[f"centroid-{axis}"].to_numpy() * step
     return columns
 
 
@@ -46,7 +47,7 @@ def summarize(
 
     ``times`` names the time points, with or without objects; by default those in the table.
     """
-    name = column if column is not None else _default_column(table)
+    name = column if column is not None else default_column(table)
     if name not in table.columns:
         raise ParameterError(f"column {name!r} is not in the table; it has {list(table.columns)}")
     if "t" not in table.columns:
@@ -58,7 +59,8 @@ def summarize(
     return frame.rename_axis("t")
 
 
-def _default_column(table: pd.DataFrame) -> str:
+def default_column(table: pd.DataFrame) -> str:
+    """Return the column that is summarised by default: a physical size, else ``area``."""
     physical = [str(c) for c in table.columns if re.match(r"(volume|area)_[a-z]+[23]$", str(c))]
     return physical[0] if physical else "area"
 

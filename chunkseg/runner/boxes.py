@@ -8,7 +8,7 @@ from typing import TypeAlias, TypeVar
 
 from chunkseg.geometry.boxes import Block
 from chunkseg.runner.execution import Execution
-from chunkseg.runner.sweep import REGION_BLOCKS, Input, Task, _call
+from chunkseg.runner.sweep import REGION_BLOCKS, Input, Task, block_call
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -49,7 +49,7 @@ def run_boxes(
     records: list[R] = []
     for batch in _batches(tasks, at_once):
         name = batch[0][0].name
-        calls = [_call(task, block, inputs, False) for task, block in batch]
+        calls = [block_call(task, block, inputs) for task, block in batch]
         records += execution.compute(calls, advance)
     return records
 

@@ -341,11 +341,11 @@ class _Group:
     def _table(self, frame: int, sums: MeasureRecord) -> pd.DataFrame:
         frames = self.lesson.frames
         columns = self._measures().finish(sums)
+        table = pd.DataFrame(columns)
         unit = frames.units[frames.layout.spatial[0]]
         if unit != PIXEL:
             spacing = tuple(frames.spacing[axis] for axis in frames.layout.spatial)
-            columns |= physical_columns(sums, spacing, unit_symbol(unit))
-        table = pd.DataFrame(columns)
+            table = table.assign(**physical_columns(table, spacing, unit_symbol(unit)))
         if frames.layout.looped:
             table.insert(0, "t", frame)
         return table

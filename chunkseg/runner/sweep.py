@@ -7,6 +7,7 @@ computed by dask and handed in.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
@@ -140,7 +141,8 @@ class Sweeper(Generic[R]):
         self.progress(task.name, 0, total)
         for number, region in enumerate(self._regions(inputs)):
             calls = [
-                _call(task, block, inputs, (block.frame, block.number) in skip) for block in region
+                block_call(task, block, inputs, (block.frame, block.number) in skip)
+                for block in region
             ]
             records.append(number, region, self.execution.compute(calls, advance))
         return records
@@ -158,12 +160,15 @@ class Sweeper(Generic[R]):
         lazy = [i.data for i in inputs if i.lazy]
         if not lazy:
             return REGION_BLOCKS
-        largest = self.grid.block((0,) * self.grid.ndim).core.size
+        largest = math.prod(max(lengths) for lengths in self.grid.chunks)
         size = largest * max(8, *(array.dtype.itemsize for array in lazy))
         return min(REGION_BLOCKS, max(8, LAZY_REGION_BYTES // max(size, 1)))
 
 
-def _call(task: Task[Any], block: Block, inputs: Sequence[Input], skipped: bool) -> Call:
+def block_call(
+    task: Task[Any], block: Block, inputs: Sequence[Input], skipped: bool = False
+) -> Call:
+    """Bind a task to its block: what is read in the task, and what dask has to compute for it."""
     pieces: list[_Read | Layout | None] = []
     arrays = []
     for source, box in zip(inputs, task.reads(block), strict=True):

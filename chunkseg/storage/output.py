@@ -30,6 +30,7 @@ STATE = ".chunkseg"
 LABELS = "labels.ome.zarr"
 TABLE = "objects.parquet"
 KEPT = ("mask", "seeds", "expanded")
+CSV_ROWS = 5_000_000
 
 _FILES = (LABELS, *(f"{k}.ome.zarr" for k in KEPT), TABLE, "objects.csv", "summary.json")
 WRITTEN = (*_FILES, "workflow.toml", RUN)
@@ -112,9 +113,13 @@ class Output:
     def finish(
         self, table: pd.DataFrame, summary: Mapping[str, Any], run: Mapping[str, Any]
     ) -> None:
-        """Write the tables, then ``run.json``; remove the scratch."""
+        """Write the tables, then ``run.json``; remove the scratch.
+
+        A table of more than ``CSV_ROWS`` rows is written as Parquet only.
+        """
         table.to_parquet(self.path / TABLE, index=False)
-        table.to_csv(self.path / "objects.csv", index=False)
+        if len(table) <= CSV_ROWS:
+            table.to_csv(self.path / "objects.csv", index=False)
         _write_json(self.path / "summary.json", summary)
         self.complete(run)
 
