@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.benchmarks import end_to_end, reading
+from tests.benchmarks import end_to_end, measures, reading
 
 
 def test_end_to_end(capsys):
@@ -13,3 +13,8 @@ def test_end_to_end(capsys):
 def test_reading(capsys):
     reading.main(["--edge", "48", "--block", "24", "--repeat", "1"])
     assert "answers equal" in capsys.readouterr().out
+
+
+def test_measures(capsys):
+    measures.main(["--objects", "small", "--edge", "24", "--sets", "first"])
+    assert "tables equal" in capsys.readouterr().out
