@@ -82,6 +82,12 @@ def test_groups_and_names_mix_without_repeating_columns() -> None:
     assert len(set(table.columns)) == len(table.columns)
 
 
+def test_nothing_asked_for_is_an_empty_table_or_the_frames() -> None:
+    assert cs.regionprops_table(PLANE, properties=[]).shape == (0, 0)
+    movie = cs.from_array(np.stack([PLANE, 0 * PLANE, PLANE]), dims="tyx")
+    assert cs.regionprops_table(movie, properties=())["t"].tolist() == [0, 0, 0, 2, 2, 2]
+
+
 @pytest.mark.parametrize("name", ["moments", "perimeter"])
 def test_names_that_are_groups_too_are_properties_in_a_list(name: str) -> None:
     alone, listed = (cs.regionprops_table(PLANE, properties=p) for p in (name, [name]))
@@ -91,6 +97,7 @@ def test_names_that_are_groups_too_are_properties_in_a_list(name: str) -> None:
 
 REFUSED: dict[str, tuple[Any, Any, type[Exception], str]] = {
     "unknown": (PLANE, {"properties": ["axis_major"]}, ParameterError, "axis_major_length"),
+    "no name": (PLANE, {"properties": [5]}, ParameterError, "unknown property 5"),
     "2-D only": (SOLID, {"properties": ["eccentricity"]}, KindError, "2-D labels; these are 3-D"),
     "3-D only": (PLANE, {"properties": ["sphericity"]}, KindError, "3-D labels; these are 2-D"),
     "anisotropic": (

@@ -50,7 +50,7 @@ class Measurement:
         whole = bool(self.measures.wholes or self.extras)
         frames = self._swept(self.measures.swept(with_boxes=whole))
         columns = {name: np.concatenate([f[name] for f in frames]) for name in frames[0]}
-        counts = [len(next(iter(frame.values()))) for frame in frames]
+        counts = [len(frame["label"]) for frame in frames]
         names = [c for name in self.measures.properties for c in self.measures.column_names(name)]
         if whole:
             found = self._cropped(columns, counts)

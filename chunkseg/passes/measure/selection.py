@@ -27,6 +27,7 @@ from chunkseg.passes.measure.merging import (
     label_ranges,
     measure_block,
     merge_measures,
+    merge_range,
 )
 from chunkseg.passes.measure.properties import PROPERTIES, WHOLES, Kind
 
@@ -76,10 +77,10 @@ class Measures:
         return tuple(name for name in self.properties if name in WHOLES)
 
     def swept(self, with_boxes: bool) -> Measures:
-        """Return the properties made of sums, if wanted with labels and boxes of the objects."""
+        """Return the properties made of sums, with the labels and, if wanted, the boxes."""
         names = [name for name in self.properties if name not in WHOLES]
-        boxes = ["label", "bbox"] if with_boxes else []
-        return replace(self, properties=tuple(dict.fromkeys(names + boxes)))
+        places = ["label", "bbox"] if with_boxes else ["label"]
+        return replace(self, properties=tuple(dict.fromkeys(names + places)))
 
     @cached_property
     def contributions(self) -> tuple[Contribution, ...]:
@@ -110,7 +111,8 @@ class Measures:
 
     def table(self, records: Iterable[MeasureRecord]) -> dict[str, Array]:
         """Merge and finish, a range of labels at a time."""
-        parts = [self.finish(self.merge(part)) for part in label_ranges(list(records))]
+        ranges = label_ranges(list(records))
+        parts = [self.finish(merge_range(part, self.contributions)) for part in ranges]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _columns(self, name: str, merged: Merged) -> dict[str, Array]:
@@ -211,7 +213,7 @@ def _undefined(name: str, spacing: tuple[float, ...], has_intensity: bool) -> Ch
     """Say why a property can't be measured; None if it can."""
     if name not in KINDS:
         known = [*KINDS, *GROUPS]
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+        near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4)
         return ParameterError(f"unknown property {name!r}; did you mean one of {near or known}?")
     kind, ndim = KINDS[name], len(spacing)
     if ndim not in kind.dimensions:
