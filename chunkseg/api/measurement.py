@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from chunkseg.api.given import Given
 from chunkseg.api.objects import Measurement, intensities
+from chunkseg.api.sweeping import Scratch, kept, written
 from chunkseg.errors import KindError
+from chunkseg.geometry.calibration import unit_of
+from chunkseg.geometry.units import PIXEL, unit_symbol
 from chunkseg.passes import tables
 from chunkseg.passes.extra import extras_of
 from chunkseg.passes.measure import KINDS, choose
+from chunkseg.storage.sources import source_of
 
 
 def regionprops_table(
@@ -22,6 +27,7 @@ def regionprops_table(
     *,
     spacing: Any = None,
     extra_properties: Iterable[Callable[..., Any]] | None = None,
+    scratch: Scratch = None,
 ) -> pd.DataFrame:
     """Measure the regions of a label image, region by region of blocks.
 
@@ -45,13 +51,18 @@ def regionprops_table(
     extra_properties : iterable of functions, optional
         ``f(mask)`` or ``f(mask, intensities)`` of an object's bounding box, as in scikit-image;
         each fills columns of its own name, after the properties.
+    scratch : path, None or False
+        Where to keep the labels, so that lazily computed ones are computed only once although
+        objects' crops read them again. None does so for such labels above 2**28 voxels in a
+        temporary folder, False never.
 
     Returns
     -------
     pandas.DataFrame
         One row per label, ascending; columns named as in scikit-image (``bbox-0``,
         ``centroid-2``), after a column for each looped axis. ``area`` is in units of the spacing
-        (voxels by default), ``bbox`` in voxels. Without any label: no rows, all columns.
+        (voxels by default; ``attrs["size_unit"]`` tells), ``bbox`` in voxels. Without any label: no
+        rows, all columns.
 
     Raises
     ------
@@ -101,7 +112,22 @@ def regionprops_table(
     images, channels = intensities(given, intensity_image)
     measures = choose(properties, lengths, channels, bool(images))
     extras = extras_of(extra_properties, KINDS, bool(images))
-    return Measurement(given, images, measures, extras).table()
+    again = bool(measures.wholes or extras) and source_of(given.data) is None
+    if scratch is not None or again:
+        into = kept(given, scratch, given.data.dtype)
+        given = given if into is None else replace(given, data=written(given, into))
+    table = Measurement(given, images, measures, extras).table()
+    table.attrs["size_unit"] = _size_unit(given, spacing, lengths)
+    return table
+
+
+def _size_unit(given: Given, spacing: Any, lengths: tuple[float, ...]) -> str:
+    """Name the unit of areas and volumes; the user's own numbers have none."""
+    if not isinstance(spacing, str):
+        return "voxel" if set(lengths) == {1.0} else ""
+    assert given.named is not None
+    unit = unit_of(given.named, [given.named.dims[axis] for axis in given.layout.spatial])
+    return "voxel" if unit == PIXEL else f"{unit_symbol(unit)}{len(lengths)}"
 
 
 def summarize(table: pd.DataFrame, *, column: str | None = None) -> pd.DataFrame:

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from chunkseg.api.given import Given, Lazy
-from chunkseg.api.sweeping import Kept, stored_as, sweep
-from chunkseg.passes.counting import VoxelCount
-from chunkseg.runner.tasks import StoreTask
+from chunkseg.api.sweeping import Kept, written
 
 
 def store(x: Any, path: str | os.PathLike[str]) -> Lazy:
@@ -25,7 +23,8 @@ def store(x: Any, path: str | os.PathLike[str]) -> Lazy:
     Returns
     -------
     DataArray or dask array
-        The same values, chunks and coordinates, read from ``path``.
+        The same values, chunks and coordinates, read from ``path``. A DataArray's axes, spacing,
+        units and channel names are stored too: :func:`chunkseg.open_image` finds them.
 
     Raises
     ------
@@ -43,6 +42,5 @@ def store(x: Any, path: str | os.PathLike[str]) -> Lazy:
     True
     """
     given = Given.of(x, "array")
-    kept = Kept.at(given, Path(path).expanduser(), given.data.dtype)
-    sweep(given, StoreTask(kept.sink), [given.data], VoxelCount, kept.grid)
-    return given.back(stored_as(kept.source, given))
+    into = Kept.at(given, Path(path).expanduser(), given.data.dtype)
+    return given.back(written(given, into))

@@ -18,12 +18,15 @@ import dask.array as da
 from chunkseg.api.given import Given
 from chunkseg.errors import OutputExistsError, ParameterError
 from chunkseg.geometry.boxes import Grid
+from chunkseg.passes.counting import VoxelCount
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.sweep import Input, Sweeper, Task
+from chunkseg.runner.tasks import StoreTask
 from chunkseg.storage.arrays import Sink, create_array
 from chunkseg.storage.leaves import Source, ZarrSource
 from chunkseg.storage.records import Records
 from chunkseg.storage.sources import as_dask
+from chunkseg.storage.wrapping import described
 
 Scratch: TypeAlias = str | os.PathLike[str] | Literal[False] | None
 R = TypeVar("R")
@@ -57,8 +60,10 @@ class Kept:
             )
         grid = regular(given.grid)
         block = grid.block((0,) * grid.ndim).core.shape
-        dims = [str(d) for d in given.named.dims] if given.named is not None else None
-        array = create_array(path, given.layout, block, dtype, dims)
+        dims, attributes = None, {}
+        if given.named is not None:
+            dims, attributes = [str(d) for d in given.named.dims], described(given.named)
+        array = create_array(path, given.layout, block, dtype, dims, attributes)
         return cls(Sink(array, given.layout), grid)
 
     @property
@@ -107,6 +112,12 @@ def by_frame(records: Records[R]) -> Iterator[tuple[int, list[R]]]:
     """Each frame with its records, in block order: float sums must not depend on the regions."""
     for frame, group in records.frames():
         yield frame, [record for _, record in sorted(group, key=lambda item: item[0].number)]
+
+
+def written(given: Given, into: Kept) -> da.Array:
+    """Compute a user's array into a scratch array, and give it back lazily from there."""
+    sweep(given, StoreTask(into.sink), [given.data], VoxelCount, into.grid)
+    return stored_as(into.source, given)
 
 
 def stored_as(source: Source, given: Given) -> da.Array:

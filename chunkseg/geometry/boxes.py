@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -141,9 +142,10 @@ class Grid:
 
     def overlapping(self, box: Box) -> Iterator[Block]:
         """Blocks whose core meets ``box``, in raster order."""
-        spans = []
-        for edges, a, b in zip(self.edges, box.start, box.stop, strict=True):
-            spans.append([i for i in range(len(edges) - 1) if edges[i] < b and edges[i + 1] > a])
+        spans = [
+            range(bisect_right(edges, a) - 1, bisect_left(edges, b) if b > a else 0)
+            for edges, a, b in zip(self.edges, box.start, box.stop, strict=True)
+        ]
         for index in itertools.product(*spans):
             yield self.block(index)
 

@@ -377,3 +377,19 @@ def unit_of(image: xr.DataArray, dims: Iterable[Hashable]) -> str:
 def _axis_unit(image: xr.DataArray, dim: Hashable) -> str:
     attrs = image.coords[dim].attrs if dim in image.coords else {}
     return normalise_unit(str(attrs.get("units", PIXEL)))
+
+
+def calibration_of(image: xr.DataArray) -> Calibration:
+    """Gather spacing, unit and origin of the calibrated axes; what is irregular is left out."""
+    spacing, units, origin = {}, {}, {}
+    for dim in map(str, image.dims):
+        unit = image.coords[dim].attrs.get("units") if dim in image.coords else None
+        if unit is None or not image.sizes[dim]:
+            continue
+        try:
+            spacing[dim] = _axis_spacing(image, dim)
+        except ParameterError:
+            continue
+        units[dim] = str(unit)
+        origin[dim] = float(image.coords[dim].values.min())
+    return Calibration(spacing, units, origin)

@@ -50,11 +50,12 @@ def summarize(
     name = column if column is not None else default_column(table)
     if name not in table.columns:
         raise ParameterError(f"column {name!r} is not in the table; it has {list(table.columns)}")
+    unit = column_unit(name, str(table.attrs.get("size_unit", "voxel")))
     if "t" not in table.columns:
-        return pd.DataFrame([_summary(table[name], name)])
+        return pd.DataFrame([_summary(table[name], name, unit)])
     groups = dict(iter(table.groupby("t")[name]))
     wanted = groups if times is None else times
-    rows = {t: _summary(groups.get(t, table[name][:0]), name) for t in wanted}
+    rows = {t: _summary(groups.get(t, table[name][:0]), name, unit) for t in wanted}
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(SUMMARY))
     return frame.rename_axis("t")
 
@@ -65,17 +66,19 @@ def default_column(table: pd.DataFrame) -> str:
     return physical[0] if physical else "area"
 
 
-def column_unit(name: str) -> str:
-    """Unit of a column, from its name: ``um3`` of ``volume_um3``, ``voxel`` of ``area``."""
-    if name in ("area", "num_pixels", "area_bbox"):
+def column_unit(name: str, size_unit: str = "voxel") -> str:
+    """Unit of a column: from its name, as ``um3`` of ``volume_um3``, or that of sizes."""
+    if name == "num_pixels":
         return "voxel"
+    if name in ("area", "area_bbox", "area_convex", "area_filled"):
+        return size_unit
     found = re.match(r"(?:volume|area|centroid)_([a-z]+[23]?)(?:-\d)?$", name)
-    return found.group(1) if found and not name.endswith("bbox") else ""
+    return found.group(1) if found else ""
 
 
-def _summary(values: pd.Series[Any], name: str) -> dict[str, Any]:
+def _summary(values: pd.Series[Any], name: str, unit: str) -> dict[str, Any]:
     data = values.to_numpy(dtype=float)
-    row: dict[str, Any] = {"column": name, "unit": column_unit(name), "count": len(data)}
+    row: dict[str, Any] = {"column": name, "unit": unit, "count": len(data)}
     if not len(data):
         return row | dict.fromkeys(SUMMARY[3:], math.nan)
     low, high = float(data.min()), float(data.max())

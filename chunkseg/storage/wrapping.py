@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import dask.array as da
@@ -16,12 +17,13 @@ from chunkseg.geometry.calibration import (
     Calibration,
     Spacing,
     Unit,
+    calibration_of,
     parse_dims,
     spacing_of,
     with_coordinates,
 )
 from chunkseg.geometry.units import PIXEL
-from chunkseg.storage.formats.zarr import of_array
+from chunkseg.storage.formats.zarr import CALIBRATION, CHANNELS, of_array
 from chunkseg.storage.leaves import MemorySource
 from chunkseg.storage.sources import ZarrSource, as_dask
 
@@ -164,3 +166,11 @@ def _calibrated(
     return with_coordinates(
         array, dims, full.spacing, full.units, full.origin, channels, name, attrs
     )
+
+
+def described(image: xr.DataArray) -> dict[str, Any]:
+    """Attributes that tell an image's calibration and channels to whoever opens its array."""
+    attributes: dict[str, Any] = {CALIBRATION: asdict(calibration_of(image))}
+    if "c" in image.dims and "c" in image.coords:
+        attributes[CHANNELS] = [str(name) for name in image.coords["c"].values]
+    return attributes

@@ -1,7 +1,8 @@
 """Zarr of version 2 and 3: plain arrays, and OME-Zarr image groups through ``omezarr``.
 
-An array's axes are named by ``dimension_names`` (v3) or xarray's ``_ARRAY_DIMENSIONS`` (v2); one
-without names has the default ones. Only metadata documents are read.
+An array that chunkseg stored carries its calibration in its attributes. An array's axes are named
+by ``dimension_names`` (v3) or xarray's ``_ARRAY_DIMENSIONS`` (v2); one without names has the
+default ones. Only metadata documents are read.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import zarr
 from zarr.storage import LocalStore
 
 from chunkseg.errors import FormatError
+from chunkseg.geometry.calibration import Calibration
 from chunkseg.storage.formats import omezarr
 from chunkseg.storage.formats.found import Found, check_level, known_axes, reading, stem
 from chunkseg.storage.formats.npy import default_dims, no_names
 from chunkseg.storage.sources import ZarrSource
 
+CALIBRATION = "calibration"
+CHANNELS = "channels"
 _MARKS = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
 
@@ -69,7 +73,16 @@ def of_array(array: zarr.Array[Any], name: str | None = None) -> Found:
         dims = default_dims(source.ndim)
         return Found(source, dims, name=name, doubt=no_names(source))
     doubt = "" if known_axes(names) else f"its axes are named {names}"
-    return Found(source, names, name=name, doubt=doubt)
+    stored = cast("dict[str, Any]", array.attrs.get(CALIBRATION) or {})
+    channels = cast("list[str] | None", array.attrs.get(CHANNELS))
+    return Found(
+        source,
+        names,
+        Calibration(**stored),
+        tuple(channels) if channels else None,
+        name=name,
+        doubt=doubt,
+    )
 
 
 def _dimension_names(array: zarr.Array[Any]) -> tuple[str | None, ...] | None:
