@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import zarr
 
 import chunkseg as cs
+from chunkseg.api.facts import peak_memory
 
 TILE, CHUNK = (64, 256, 256), (32, 64, 64)
 
@@ -48,5 +48,4 @@ if __name__ == "__main__":
     job, folder, tiles = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     make(folder / "stack.zarr", tiles)
     count = {"workflow": workflow, "steps": steps}[job](folder / "stack.zarr")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"objects": count, "peak": peak}))
+    print(json.dumps({"objects": count, "peak": peak_memory()}))

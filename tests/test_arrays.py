@@ -115,3 +115,11 @@ def test_names_and_attributes_are_recorded(tmp_path: Path) -> None:
 def test_zero_size_arrays_can_be_made(tmp_path: Path) -> None:
     array = create_array(tmp_path / "a.zarr", Layout.of((0, 4)), (1, 4), "u1")
     assert array[:].shape == (0, 4)
+
+
+def test_a_write_that_could_lose_values_is_refused(tmp_path):
+    layout = Layout.of((4, 4))
+    sink = Sink(create_array(tmp_path / "a.zarr", layout, (4, 4), np.uint16), layout)
+    with pytest.raises(TypeError, match="safe"):
+        sink.write(0, Box.whole((4, 4)), np.full((4, 4), 70_000, np.int64))
+    assert not sink.array[:].any()

@@ -20,7 +20,7 @@ def peak(job: str, folder: Path, tiles: int) -> dict[str, int]:
 
 @pytest.mark.parametrize("job", ["workflow", "steps"])
 def test_peak_memory_of_a_stack_four_times_as_deep(job, tmp_path):
-    shallow = peak(job, tmp_path / "shallow", 2)
-    deep = peak(job, tmp_path / "deep", 8)
+    shallow = peak(job, tmp_path / "shallow", 4)
+    deep = peak(job, tmp_path / "deep", 16)
     assert deep["objects"] == 4 * shallow["objects"] > 0
     assert deep["peak"] < 1.15 * shallow["peak"]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import platform
+import re
 import resource
+import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -33,7 +36,7 @@ def run_facts(lesson: Lesson, image: xr.DataArray, warnings: list[str]) -> dict[
         "frames": [_frame(lesson, number) for number in sorted(lesson.facts)],
         "warnings": warnings,
         "seconds": lesson.seconds,
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_memory_bytes": peak_memory(),
     }
 
 
@@ -41,6 +44,21 @@ def versions() -> dict[str, str]:
     """Versions of chunkseg, Python and the libraries that results depend on."""
     own = {"chunkseg": chunkseg.__version__, "python": platform.python_version()}
     return own | {name: version(name) for name in _LIBRARIES}
+
+
+def peak_memory() -> int:
+    """Peak resident memory of this process in bytes.
+
+    Linux has it as ``VmHWM``; ``ru_maxrss`` would start with the memory of the process
+    that started this one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
+        if found:
+            return int(found.group(1)) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _input(lesson: Lesson, image: xr.DataArray) -> dict[str, Any]:

@@ -109,8 +109,8 @@ class SeedsTask:
         return SeedsRecord(int(np.count_nonzero(mask)), unsplit, seeds)
 
     def _empty(self, block: Block) -> SeedsRecord:
-        nothing = np.zeros(block.core.shape, np.uint32)
-        self._write(block, nothing, nothing)
+        shape = block.core.shape
+        self._write(block, np.zeros(shape, np.bool_), np.zeros(shape, np.uint32))
         record = self.rule.empty(block.core, self.frame)
         return SeedsRecord(0, record, record)
 

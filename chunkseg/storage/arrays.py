@@ -82,10 +82,10 @@ class Sink:
     layout: Layout
 
     def write(self, frame: int, box: Box, data: NDArray[Any]) -> None:
-        """Write a block of one frame; it must be made of whole chunks."""
+        """Write a block of one frame; made of whole chunks, and losing nothing by a cast."""
         for axis, a, b in zip(self.layout.spatial, box.start, box.stop, strict=True):
             chunk, end = self.array.chunks[axis], self.array.shape[axis]
             if a % chunk or (b % chunk and b != end):
                 raise AssertionError(f"block {box} is not made of whole chunks {self.array.chunks}")
-        data = data.astype(self.array.dtype, copy=False)
+        data = data.astype(self.array.dtype, casting="safe", copy=False)
         self.array[self.layout.slices(frame, box)] = self.layout.give_frame(data)

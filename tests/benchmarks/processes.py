@@ -12,12 +12,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 _WRAPPER = """
-import json, resource, runpy, sys
+import json, re, resource, runpy, sys
 sys.argv = sys.argv[1:]
 runpy.run_module(sys.argv[0], run_name="__main__")
-self, children = (resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-cpu = sum(u.ru_utime + u.ru_stime for u in (self, children))
-print(json.dumps({"cpu": cpu, "peak": max(self.ru_maxrss, children.ru_maxrss) * 1024}))
+used = resource.getrusage(resource.RUSAGE_SELF)
+peak = re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())
+print(json.dumps({"cpu": used.ru_utime + used.ru_stime, "peak": int(peak.group(1)) * 1024}))
 """
 
 
