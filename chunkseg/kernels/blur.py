@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 import skimage.filters
-from numba import njit
 from numpy.typing import NDArray
 
 from chunkseg.errors import ParameterError
+from chunkseg.kernels.compiled import compiled
 
 Inner = tuple[slice, ...]
 
@@ -214,7 +214,7 @@ def _warn_of_disagreement() -> None:
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _blur(image: Any, scale: float, wz: Any, wy: Any, wx: Any, box: Any, out: Any) -> None:
     """Blur ``image`` over ``box`` into ``out``, tile by tile of a few planes and some columns."""
     tile = box.copy()
@@ -225,7 +225,7 @@ def _blur(image: Any, scale: float, wz: Any, wy: Any, wx: Any, box: Any, out: An
             _blur_tile(image, scale, wz, wy, wx, box[:, 0], tile, out)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _blur_tile(
     image: Any, scale: float, wz: Any, wy: Any, wx: Any, origin: Any, tile: Any, out: Any
 ) -> None:
@@ -264,7 +264,7 @@ def _blur_tile(
             _store(out[z + p - origin[0], y - origin[1]], line, x - origin[2])
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _load(
     image: Any, scale: float, start: int, stop: int, y: int, left: int, stack: Any, width: int
 ) -> int:
@@ -278,7 +278,7 @@ def _load(
     return first
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _row_taps(
     taps: Any, centre: int, radius: int, n: int, first: int, depth: int, width: int
 ) -> None:
@@ -291,14 +291,14 @@ def _row_taps(
         taps[1, d] = (min(centre + d, n - 1) - first) % depth * width
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _shifted_taps(taps: Any, radius: int) -> None:
     for d in range(radius + 1):
         taps[0, d] = radius - d
         taps[1, d] = radius + d
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _combine(out: Any, source: Any, taps: Any, weights: Any) -> None:
     """Weigh a row and its symmetric neighbours: the centre first, then pairs from the outside in.
 
@@ -317,7 +317,7 @@ def _combine(out: Any, source: Any, taps: Any, weights: Any) -> None:
         d -= 1
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _add_one(out: Any, source: Any, taps: Any, weights: Any, d: int) -> None:
     n, w = out.size, weights[d]
     a, b = source[taps[0, d] : taps[0, d] + n], source[taps[1, d] : taps[1, d] + n]
@@ -325,7 +325,7 @@ def _add_one(out: Any, source: Any, taps: Any, weights: Any, d: int) -> None:
         out[i] += (a[i] + b[i]) * w
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _add_four(out: Any, source: Any, taps: Any, weights: Any, d: int) -> None:
     n = out.size
     a, b = source[taps[0, d] : taps[0, d] + n], source[taps[1, d] : taps[1, d] + n]
@@ -340,14 +340,14 @@ def _add_four(out: Any, source: Any, taps: Any, weights: Any, d: int) -> None:
         out[i] = s + (k[i] + m[i]) * q
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _round(row: Any, out: Any) -> None:
     """Round doubles to the precision of ``out``, as SciPy does between two axes."""
     for i in range(row.size):
         row[i] = out.dtype.type(row[i])
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _store(target: Any, line: Any, start: int) -> None:
     for i in range(line.size):
         target[start + i] = line[i]

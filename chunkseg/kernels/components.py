@@ -12,11 +12,11 @@ from typing import Any
 
 import cc3d
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from chunkseg.errors import KindError
+from chunkseg.kernels.compiled import compiled
 
 Local = NDArray[np.uint32]
 
@@ -99,7 +99,7 @@ def first_voxels(local: Local, count: int) -> NDArray[np.int64]:
     return _first_voxels(local.reshape(-1), count)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _first_voxels(flat: Local, count: int) -> NDArray[np.int64]:  # pragma: no cover - compiled
     first = np.full(count, -1, np.int64)
     missing = count
@@ -126,7 +126,7 @@ def look_up(local: Local, table: NDArray[Any]) -> NDArray[Any]:
     return _look_up(local.reshape(-1), table).reshape(local.shape)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _look_up(flat: Local, table: NDArray[Any]) -> NDArray[Any]:  # pragma: no cover - compiled
     result = np.empty(flat.size, table.dtype)
     for i in range(flat.size):
@@ -154,7 +154,7 @@ def smallest_members(
     return _smallest_members(count, left, right)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _smallest_members(
     count: int, left: NDArray[np.int64], right: NDArray[np.int64]
 ) -> NDArray[np.int64]:  # pragma: no cover - compiled

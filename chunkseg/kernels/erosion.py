@@ -16,12 +16,12 @@ from math import isqrt
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from chunkseg.errors import KindError, ParameterError
 from chunkseg.geometry.boxes import Box
+from chunkseg.kernels.compiled import compiled
 from chunkseg.kernels.separable import (
     as_volume,
     diagonal,
@@ -129,7 +129,7 @@ def _erode(
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _erode_volume(
     steps: NDArray[Any],
     square: NDArray[Any],
@@ -147,7 +147,7 @@ def _erode_volume(
             _erode_plane(square, radius, start[1], start[2], buffers, out[z - start[0]])
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _square(before: NDArray[Any], after: NDArray[Any], radius: int, square: NDArray[Any]) -> None:
     """Squared steps to the nearer background voxel; radius squared + 1 if both are far."""
     far = square.dtype.type(radius * radius + 1)
@@ -159,7 +159,7 @@ def _square(before: NDArray[Any], after: NDArray[Any], radius: int, square: NDAr
             s[x] = min(s.dtype.type(step * step), far)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _erode_plane(
     square: NDArray[Any],
     radius: int,
@@ -191,7 +191,7 @@ def _erode_plane(
                 _erode_run(square, y, lo, hi, radius, buffers, out[y - top, lo - left : hi - left])
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _erode_run(
     square: NDArray[Any],
     y: int,

@@ -20,12 +20,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from chunkseg.errors import KindError, ParameterError
 from chunkseg.geometry.boxes import Box, Slices
+from chunkseg.kernels.compiled import compiled
 from chunkseg.kernels.separable import (
     as_volume,
     diagonal,
@@ -257,7 +257,7 @@ def _expand_by_keys(
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _nearest_in_plane(
     before: NDArray[Any],
     after: NDArray[Any],
@@ -278,7 +278,7 @@ def _nearest_in_plane(
         _nearest_in_row(column, lo, hi, left, key, nearest[y])
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _nearest_along_z(
     before: NDArray[Any], after: NDArray[Any], key: _Key, keys: NDArray[Any]
 ) -> None:
@@ -292,7 +292,7 @@ def _nearest_along_z(
         keys[x] = found if step <= reach else far
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _span(keys: NDArray[Any], far: int) -> tuple[int, int]:
     """First and one past the last column that found a label; both the same if none did."""
     lo, hi = 0, keys.size
@@ -303,7 +303,7 @@ def _span(keys: NDArray[Any], far: int) -> tuple[int, int]:
     return lo, hi
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _nearest_in_column(
     along_z: NDArray[Any], spans: NDArray[np.int64], y: int, key: _Key, column: NDArray[Any]
 ) -> tuple[int, int]:
@@ -319,7 +319,7 @@ def _nearest_in_column(
     return low, high
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _nearest_in_row(
     column: NDArray[Any], lo: int, hi: int, left: int, key: _Key, nearest: NDArray[Any]
 ) -> None:
@@ -333,7 +333,7 @@ def _nearest_in_row(
             min_plus(nearest[a - left : b - left], column[a + k : b + k], weight)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _fetch(
     labels: NDArray[Any],
     z: int,

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import skimage.filters
-from numba import njit
 from numpy.typing import NDArray
 
 from chunkseg.errors import KindError, PixelError
+from chunkseg.kernels.compiled import compiled
 
 Range = tuple[Any, Any]
 Counts = tuple[NDArray[Any], NDArray[np.int64]]
@@ -281,14 +281,14 @@ def _flat(values: NDArray[Any]) -> NDArray[Any]:
     return np.require(values, values.dtype.newbyteorder("="), ["C", "A", "W"]).reshape(-1)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _count_by_value(values: Any, table: Any) -> Any:
     for value in values:
         table[value] += 1
     return table
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _count_in_bins(values: Any, edges: Any, nbins: Any) -> Any:
     """Count in equal bins; ``nbins`` in the dtype of the values keeps the division in it.
 
@@ -310,7 +310,7 @@ def _count_in_bins(values: Any, edges: Any, nbins: Any) -> Any:
     return (tables[0] + tables[1])[:bins]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _guess_bins(row: Any, edges: Any, nbins: Any, guesses: Any) -> None:
     """Bin of each value by division, at most one off; the bin behind the last for those outside."""
     low, high, bins = edges[0], edges[-1], edges.size - 1

@@ -19,9 +19,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from chunkseg.kernels.compiled import compiled
 from chunkseg.kernels.components import Local
 
 Exponents = tuple[tuple[int, ...], ...]
@@ -84,7 +84,7 @@ def moment_sums(
     return sums
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _powers(base: float, out: Any) -> None:  # pragma: no cover - compiled
     out[0] = 1.0
     out[1] = base
@@ -92,7 +92,7 @@ def _powers(base: float, out: Any) -> None:  # pragma: no cover - compiled
     out[3] = base * base * base
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _add_run(
     row: Any, table: Any, zs: Any, ys: Any, xs: Any
 ) -> None:  # pragma: no cover - compiled
@@ -100,7 +100,7 @@ def _add_run(
         row[m] += zs[table[m, 0]] * ys[table[m, 1]] * xs[table[m, 2]]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _below(end: float, sign: float, out: Any) -> None:  # pragma: no cover - compiled
     """Add ``sign`` times the sums of ``i**0 .. i**3`` over whole numbers i from 0 below ``end``."""
     triangle = end * (end - 1.0) / 2.0
@@ -110,7 +110,7 @@ def _below(end: float, sign: float, out: Any) -> None:  # pragma: no cover - com
     out[3] += sign * (triangle * triangle)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _region_moments(
     local: Local, origin: Any, table: Any, sums: Any
 ) -> None:  # pragma: no cover - compiled
@@ -136,7 +136,7 @@ def _region_moments(
                 _add_run(sums[row], table, zs, ys, xs)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _weighted_moments(
     local: Local, weights: Any, origin: Any, table: Any, sums: Any
 ) -> None:  # pragma: no cover - compiled
@@ -214,7 +214,7 @@ def _predecessors(powers: Exponents) -> NDArray[np.int64]:
     return table
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _shift(sums: Any, below: Any, powers: Any, offset: Any) -> None:  # pragma: no cover - compiled
     # Backwards: a moment is changed before the lower ones that it takes up.
     for row in range(sums.shape[0]):

@@ -17,9 +17,9 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from chunkseg.kernels.compiled import compiled
 from chunkseg.kernels.components import Local
 from chunkseg.kernels.separable import inner_box
 from chunkseg.kernels.windows import need_dimensions, window_sums, window_table
@@ -249,7 +249,7 @@ def _step_table() -> NDArray[np.int64]:
     return table
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _perimeter_sums(labels: Any, table: Any, sums: Any) -> None:  # pragma: no cover - compiled
     ny, nx = labels.shape
     border = _border(labels)
@@ -269,7 +269,7 @@ def _perimeter_sums(labels: Any, table: Any, sums: Any) -> None:  # pragma: no c
             sums[here - 1, 1] += table[faces, corners, 1]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _border(labels: Any) -> Any:  # pragma: no cover - compiled
     """Which pixels have a 4-neighbour of another value; not known, and False, at the rim."""
     ny, nx = labels.shape

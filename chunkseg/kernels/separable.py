@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from chunkseg.errors import ParameterError
 from chunkseg.geometry.boxes import Box
+from chunkseg.kernels.compiled import compiled
 
 
 def inner_box(shape: Sequence[int], inner: Sequence[slice] | None) -> Box:
@@ -84,7 +84,7 @@ def start_scan(free: NDArray[np.bool_], reach: int) -> NDArray[Any]:
     return np.multiply(free, dtype.type(reach + 1), dtype=dtype, order="C")
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def scan_back(steps: NDArray[Any], far: int) -> None:
     """Along the first axis, in place: steps to the next marked voxel, at most ``far``."""
     planes, rows, columns = steps.shape
@@ -96,7 +96,7 @@ def scan_back(steps: NDArray[Any], far: int) -> None:
                 here[x] = min(here[x], here.dtype.type(step))
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def scan_on(before: NDArray[Any], steps: NDArray[Any], far: int) -> None:
     """Carry the steps back to the last marked voxel from one plane to the next, in place.
 
@@ -111,7 +111,7 @@ def scan_on(before: NDArray[Any], steps: NDArray[Any], far: int) -> None:
             last[x] = step if here[x] != 0 else last.dtype.type(0)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def min_plus(best: NDArray[Any], row: NDArray[Any], weight: int) -> None:
     """Lower ``best`` to ``row + weight`` wherever that is smaller, in place."""
     add = best.dtype.type(weight)

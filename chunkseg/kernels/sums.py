@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from chunkseg.kernels.compiled import compiled
 from chunkseg.kernels.components import Local
 
 
@@ -38,7 +38,7 @@ def region_sums(local: Local, count: int) -> RegionSums:
     return RegionSums(num_pixels, start[:, axes], stop[:, axes], coordinates[:, axes])
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _region_sums(local: Local, count: int) -> Any:  # pragma: no cover - compiled
     num_pixels = np.zeros(count, np.int64)
     start = np.full((count, 3), np.iinfo(np.int64).max)
@@ -129,7 +129,7 @@ def _wide(array: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(array.reshape((1,) * (3 - array.ndim) + array.shape))
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _totals(local: Local, image: Any, totals: Any) -> None:  # pragma: no cover - compiled
     for z in range(local.shape[0]):
         for y in range(local.shape[1]):
@@ -146,7 +146,7 @@ def _totals(local: Local, image: Any, totals: Any) -> None:  # pragma: no cover 
                 totals[region - 1] += subtotal
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _extremes(
     local: Local, image: Any, smallest: Any, largest: Any
 ) -> None:  # pragma: no cover - compiled
@@ -163,7 +163,7 @@ def _extremes(
                     largest[region - 1] = value
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _deviations(
     local: Local, image: Any, means: Any, deviations: Any
 ) -> None:  # pragma: no cover - compiled
@@ -209,7 +209,7 @@ def compact(labels: NDArray[Any]) -> tuple[NDArray[np.int64], Local]:
     return ids, local.reshape(labels.shape)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _slot(keys: Any, values: Any, key: int) -> int:  # pragma: no cover - compiled
     """Place of ``key`` in an open-addressing table (values are 0 where a place is free)."""
     mask = keys.size - 1
@@ -219,7 +219,7 @@ def _slot(keys: Any, values: Any, key: int) -> int:  # pragma: no cover - compil
     return place
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _compact(flat: Any) -> Any:  # pragma: no cover - compiled
     local = np.empty(flat.size, np.uint32)
     keys = np.zeros(1024, np.int64)
@@ -248,7 +248,7 @@ def _compact(flat: Any) -> Any:  # pragma: no cover - compiled
     return ids[:count].copy(), local
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _grown(ids: Any) -> Any:  # pragma: no cover - compiled
     """Return the tables at twice the size, filled again from the ids seen so far."""
     keys = np.zeros(4 * ids.size, np.int64)

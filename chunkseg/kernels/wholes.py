@@ -15,10 +15,11 @@ from typing import Any
 
 import cc3d
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import cdist
+
+from chunkseg.kernels.compiled import compiled
 
 Points = NDArray[Any]
 
@@ -229,7 +230,7 @@ def with_half_steps(points: Points) -> NDArray[np.float64]:
     return (np.column_stack(np.unravel_index(places, shape)) + low) / 2
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _row_spans(facets: Any, nz: int, ny: int, nx: int) -> Any:  # pragma: no cover - compiled
     """First and last voxel of each row on the inner side of all facets (first > last: none)."""
     first = np.zeros((nz, ny), np.int64)

@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from chunkseg.errors import KindError
+from chunkseg.kernels.compiled import compiled
 from chunkseg.kernels.components import Local
 from chunkseg.kernels.separable import as_volume, inner_box, volume_axes
 
@@ -82,7 +82,7 @@ def window_sums(
     return sums
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _sweep_windows(
     labels: Any, start: Any, stop: Any, deep: int, table: Any, sums: Any
 ) -> None:  # pragma: no cover - compiled
@@ -106,7 +106,7 @@ def _sweep_windows(
                 _add_row(a, b, c, d, mixed[1], owned_z & _owned(y, ny, 0x33), table, sums)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _load(labels: Any, z: int, y: int, x: int, line: Any) -> None:  # pragma: no cover - compiled
     """Copy a row of a block from ``x`` on; what lies outside the block is background."""
     planes, rows, columns = labels.shape
@@ -116,7 +116,7 @@ def _load(labels: Any, z: int, y: int, x: int, line: Any) -> None:  # pragma: no
         line[first - x : last - x] = labels[z, y, first:last]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _owned(at: int, length: int, lower: int) -> int:  # pragma: no cover - compiled
     """Bits of a window's voxels, at ``at`` and ``at + 1`` along one axis, that lie in the core.
 
@@ -127,7 +127,7 @@ def _owned(at: int, length: int, lower: int) -> int:  # pragma: no cover - compi
     return first | second
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _find_mixed(a: Any, b: Any, c: Any, d: Any, mixed: Any) -> None:  # pragma: no cover - compiled
     """Set ``mixed[1]`` to other than 0 where windows over four rows hold different values."""
     columns, windows = mixed[0], mixed[1]
@@ -137,7 +137,7 @@ def _find_mixed(a: Any, b: Any, c: Any, d: Any, mixed: Any) -> None:  # pragma: 
         windows[x] = columns[x] | columns[x + 1] | (a[x] ^ a[x + 1])
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _add_row(
     a: Any, b: Any, c: Any, d: Any, mixed: Any, owned_zy: int, table: Any, sums: Any
 ) -> None:  # pragma: no cover - compiled
@@ -160,7 +160,7 @@ def _add_row(
                     sums[value - 1, column] += table[code, column]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _where(a: Any, b: Any, c: Any, d: Any, x: int, value: Any) -> int:  # pragma: no cover
     """Bits of the voxels of a window that have a value."""
     code = (a[x] == value) | (a[x + 1] == value) << 1
@@ -169,7 +169,7 @@ def _where(a: Any, b: Any, c: Any, d: Any, x: int, value: Any) -> int:  # pragma
     return code | (d[x] == value) << 6 | (d[x + 1] == value) << 7
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _lowest(bits: int) -> int:  # pragma: no cover - compiled
     """Place of the lowest bit that is set."""
     place = 0
