@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -102,3 +103,17 @@ def test_far_from_the_origin_nothing_cancels() -> None:
     expected = near.to_numpy()[0]
     np.testing.assert_allclose(table.to_numpy()[0, :16], expected, rtol=1e-13, atol=1e-9)
     np.testing.assert_allclose(table.to_numpy()[0, 16:], expected * 50000, rtol=1e-13, atol=1e-4)
+
+
+def test_the_whole_table_of_a_real_label_image(shared_data: Path) -> None:
+    path = shared_data / "cells3d-labels" / "nuclei_label.tif"
+    labels = cs.open_image(path, dims="zyx", spacing=1, unit="pixel").values
+    image = np.random.default_rng(0).integers(0, 4000, labels.shape).astype(np.uint16)
+    spacing = (0.29, 0.26, 0.26)
+    truth = Truth(labels, image, spacing)
+    names = [n for n, p in PROPERTIES.items() if 3 in p.dimensions and p.spacing == "any"]
+    chunked_labels = da.from_array(labels, chunks=(30, 100, 100))
+    table = cs.regionprops_table(chunked_labels, image, names, spacing=spacing)
+    for name in names:
+        columns = [c for c in table if c == name or c.startswith(f"{name}-")]
+        compare(name, table[columns].to_numpy(), truth)
