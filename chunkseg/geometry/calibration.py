@@ -18,6 +18,7 @@ import numpy as np
 import xarray as xr
 
 from chunkseg.errors import ParameterError
+from chunkseg.geometry.layout import LOOPED
 from chunkseg.geometry.units import PIXEL, normalise_unit, unit_symbol
 
 __all__ = [
@@ -34,7 +35,6 @@ __all__ = [
 ]
 
 AXES = ("t", "c", "z", "y", "x")
-LOOPED = ("t", "c")
 
 Spacing = float | Sequence[float] | Mapping[str, float]
 Unit = str | Mapping[str, str]
