@@ -35,3 +35,11 @@ class OutputExistsError(ChunksegError, FileExistsError):
 
 class IncompleteError(ChunksegError, RuntimeError):
     """A result was not finished and can't be taken for one."""
+
+
+class BusyError(ChunksegError, BlockingIOError):
+    """The output is being written by another run."""
+
+
+class BlocksError(ChunksegError, RuntimeError):
+    """Some blocks could not be done; what is done is kept, and the same command goes on."""
