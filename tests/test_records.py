@@ -14,7 +14,8 @@ from chunkseg.geometry.boxes import Box, Grid
 from chunkseg.passes.components import Border, ComponentsPass, ComponentsRecord
 from chunkseg.passes.counting import LabelsPresent, VoxelCount, labels_present
 from chunkseg.passes.threshold import CountsRecord, RangeRecord, counts_block, range_block
-from chunkseg.storage.records import Records, write_arrays
+from chunkseg.storage.commit import write_arrays
+from chunkseg.storage.records import Records
 
 GRID = Grid(((3, 2), (4, 4)))
 REGIONS = list(GRID.regions(3, 4))

@@ -122,7 +122,10 @@ def sample_boxes(shape: Shape) -> list[Box]:
     if math.prod(shape) <= SAMPLE_VOXELS:
         return [Box.whole(shape)]
     starts = [sorted({int(place * max(0, n - _SAMPLE_EDGE)) for place in _PLACES}) for n in shape]
-    corners = list(itertools.product(*starts))
-    step = max(1, len(corners) // 9)
-    stops = [tuple(min(a + _SAMPLE_EDGE, n) for a, n in zip(c, shape, strict=True)) for c in corners]
-    return [Box(start, stop) for start, stop in zip(corners, stops, strict=True)][::step]
+    boxes = []
+    for index in itertools.product(*(range(len(s)) for s in starts)):
+        if len(shape) < 3 or sum(index) % 3 == 0:
+            start = tuple(s[i] for s, i in zip(starts, index, strict=True))
+            stop = tuple(min(a + _SAMPLE_EDGE, n) for a, n in zip(start, shape, strict=True))
+            boxes.append(Box(start, stop))
+    return boxes

@@ -19,6 +19,7 @@ from chunkseg.geometry.boxes import Box, Grid
 from chunkseg.geometry.layout import Layout
 from chunkseg.kernels.components import look_up
 from chunkseg.passes.components import Lookup
+from chunkseg.storage.commit import committed
 from chunkseg.storage.leaves import Region, Source
 
 
@@ -92,10 +93,8 @@ class Lookups:
 
 def _save(path: Path, array: NDArray[Any]) -> None:
     """Write a new file in place of an old one, which others may have mapped."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
+    with committed(path) as partial, partial.open("wb") as file:
         np.save(file, array)
-    partial.replace(path)
 
 
 @lru_cache(maxsize=8)

@@ -1,5 +1,8 @@
 """Records of a pass: kept in memory, or in one file per region of blocks.
 
+The same files are how an interrupted sweep is taken up again: what a region's file holds is done. A
+file that can't be read is as good as none.
+
 A record is a dataclass of arrays, dictionaries of arrays (of the same names in every record of a
 pass), whole numbers, None and further records. A file holds the records of a region, field by field
 and end to end, with checksums (zip's CRC-32); it appears by an atomic rename, complete or not at
@@ -8,7 +11,7 @@ all, and is the sign that the region's blocks are done.
 
 from __future__ import annotations
 
-import os
+import logging
 import types
 import typing
 from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.geometry.boxes import Block, Box
+from chunkseg.storage.commit import write_arrays
 
 R = TypeVar("R")
+
+_log = logging.getLogger("chunkseg")
 
 
 class Records(Generic[R]):
@@ -44,11 +50,27 @@ class Records(Generic[R]):
             folder.mkdir(parents=True, exist_ok=True)
 
     def append(self, region: int, blocks: Sequence[Block], records: Sequence[R]) -> None:
-        """Keep the records of one region of blocks."""
+        """Keep the records of one region of blocks, in place of those kept of it before."""
         if self.folder is None:
             self._memory.extend(zip(blocks, records, strict=True))
-        else:
-            write_arrays(self.folder / f"{region:06d}.npz", _pack(blocks, records))
+        elif blocks:
+            write_arrays(self._file(region), _pack(blocks, records))
+
+    def known(self, region: int) -> dict[tuple[int, int], R]:
+        """Records of one region that an earlier run left, by frame and number of the block."""
+        if self.folder is None or not self._file(region).exists():
+            return {}
+        try:
+            with np.load(self._file(region)) as file:
+                found = list(_unpack(self.kind, dict(file)))
+        except Exception as error:
+            _log.warning("%s is damaged (%s); its blocks are done again", self._file(region), error)
+            return {}
+        return {(block.frame, block.number): record for block, record in found}
+
+    def _file(self, region: int) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{region:06d}.npz"
 
     def __iter__(self) -> Iterator[tuple[Block, R]]:
         """All blocks with their records, region by region."""
@@ -61,16 +83,6 @@ class Records(Generic[R]):
     def frames(self) -> Iterator[tuple[int, Iterator[tuple[Block, R]]]]:
         """Each frame with its blocks and their records; to be consumed in order."""
         return groupby(self, key=lambda item: item[0].frame)
-
-
-def write_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    """Write arrays to an ``.npz`` file that appears complete, on disk, or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def _pack(blocks: Sequence[Block], records: Sequence[Any]) -> dict[str, NDArray[Any]]:
