@@ -8,6 +8,7 @@ are stored like others: an absent chunk is a chunk that was not written.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,11 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.storage import LocalStore
 
-from chunkseg.geometry.boxes import Box, Shape
+from chunkseg.geometry.boxes import Box, Shape, Slices
 from chunkseg.geometry.layout import Layout
+from chunkseg.storage.commit import flush
 
 LARGEST_CHUNK_EDGE = {1: 2**18, 2: 512, 3: 64}
 
@@ -46,6 +49,9 @@ def create_array(
 ) -> zarr.Array[Any]:
     """Create a checksummed zarr v3 array whose chunks divide blocks of a frame.
 
+    An array of the same chunks and dtype that an earlier run left there is opened and keeps what it
+    holds; with more frames now, it grows.
+
     Parameters
     ----------
     path
@@ -61,17 +67,36 @@ def create_array(
     attributes
         Further attributes.
     """
-    return zarr.create_array(
+    chunks = layout.per_axis(chunk_shape(block), 1)
+    former = _former(path)
+    if former is not None and (former.chunks, former.dtype) == (chunks, np.dtype(dtype)):
+        if former.shape != layout.shape:
+            former.resize(layout.shape)
+        return former
+    array = zarr.create_array(
         store=str(path),
         shape=layout.shape,
-        chunks=layout.per_axis(chunk_shape(block), 1),
+        chunks=chunks,
         dtype=np.dtype(dtype),
         compressors=[ZstdCodec(level=1), Crc32cCodec()],
         fill_value=0,
         dimension_names=list(dims) if dims is not None else None,
         attributes=dict(attributes or {}),
         config={"write_empty_chunks": True},
+        overwrite=True,
     )
+    flush(path / "zarr.json")
+    return array
+
+
+def _former(path: Path) -> zarr.Array[Any] | None:
+    """Array that is there already; None where there is none that can be read."""
+    if not (path / "zarr.json").exists():
+        return None
+    try:
+        return zarr.open_array(str(path), mode="r+", config={"write_empty_chunks": True})
+    except Exception:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +114,27 @@ class Sink:
                 raise AssertionError(f"block {box} is not made of whole chunks {self.array.chunks}")
         data = data.astype(self.array.dtype, casting="safe", copy=False)
         self.array[self.layout.slices(frame, box)] = self.layout.give_frame(data)
+
+    def intact(self, frame: int, box: Box) -> bool:
+        """Whether every chunk of a block is there and passes its checksum."""
+        slices = self.layout.slices(frame, box)
+        if missing_chunks(self.array, slices):
+            return False
+        try:
+            self.array[slices]
+        except Exception:
+            return False
+        return True
+
+
+def missing_chunks(array: zarr.Array[Any], slices: Slices) -> list[str]:
+    """Keys of the chunks of a region that are not there, of an array in a local folder."""
+    store = array.store_path.store
+    assert isinstance(store, LocalStore)
+    folder = store.root / array.store_path.path
+    encode = array.metadata.encode_chunk_key
+    spans = [
+        range(s.start // c, -(-s.stop // c)) for s, c in zip(slices, array.chunks, strict=True)
+    ]
+    keys = [encode(index) for index in itertools.product(*spans)]
+    return [key for key in keys if not (folder / key).exists()]
