@@ -43,3 +43,7 @@ class BusyError(ChunksegError, BlockingIOError):
 
 class BlocksError(ChunksegError, RuntimeError):
     """Some blocks could not be done; what is done is kept, and the same command goes on."""
+
+
+class ScratchError(ChunksegError, OSError):
+    """An intermediate that chunkseg wrote is damaged or gone; it can be computed again."""

@@ -49,6 +49,14 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """What stands in a call's place when it keeps failing: its last error, and how many attempts."""
+
+    error: Exception
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Execution:
     """Where tasks run.
 

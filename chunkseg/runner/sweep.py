@@ -2,7 +2,8 @@
 
 The runner knows nothing of what a task does. A task says which box of which input it needs for a
 block; inputs that can be read by coordinates are read inside the task, lazy dask arrays are
-computed by dask and handed in.
+computed by dask and handed in. A block's record is the sign that it is done: a sweep that was
+interrupted takes up the records that it left, after a look at what their blocks wrote.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import dask.array as da
@@ -18,7 +20,9 @@ from numpy.typing import NDArray
 
 from chunkseg.geometry.boxes import Block, Box, Grid, Slices
 from chunkseg.geometry.layout import Layout
-from chunkseg.runner.execution import Call, Execution
+from chunkseg.runner.execution import Call, Execution, Failure
+from chunkseg.runner.failures import BlocksFailed, FailedBlock
+from chunkseg.storage.arrays import Sink
 from chunkseg.storage.leaves import MemorySource, Source
 from chunkseg.storage.records import Records
 from chunkseg.storage.sources import source_of
@@ -26,7 +30,7 @@ from chunkseg.storage.sources import source_of
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
-REGION_BLOCKS = 64
+REGION_BLOCKS = 128
 LAZY_REGION_BYTES = 2**28
 
 
@@ -124,14 +128,22 @@ class Sweeper(Generic[R]):
         inputs: Sequence[Input],
         records: Records[R],
         skip: Container[tuple[int, int]] = (),
+        sinks: Sequence[Sink] = (),
     ) -> Records[R]:
         """Sweep, region by region, and return the records.
 
-        For the blocks in ``skip`` (frame, number) nothing is read: the task is given None for each
-        input.
+        Blocks whose records an interrupted run left are done, if what they wrote to the ``sinks``
+        is whole. For the blocks in ``skip`` (frame, number) nothing is read: the task is given
+        None for each input.
+
+        Raises
+        ------
+        BlocksFailed
+            If blocks could not be done; all the others are, and their records are kept.
         """
         total = len(self.grid) * len(self.frames)
         done = 0
+        failed: list[FailedBlock] = []
 
         def advance(n: int) -> None:
             nonlocal done
@@ -140,12 +152,32 @@ class Sweeper(Generic[R]):
 
         self.progress(task.name, 0, total)
         for number, region in enumerate(self._regions(inputs)):
-            calls = [
-                block_call(task, block, inputs, (block.frame, block.number) in skip)
-                for block in region
-            ]
-            records.append(number, region, self.execution.compute(calls, advance))
+            known = self._known(records.known(number), region, sinks)
+            advance(len(known))
+            rest = [block for block in region if _key(block) not in known]
+            calls = [block_call(task, block, inputs, _key(block) in skip) for block in rest]
+            for block, result in zip(rest, self.execution.compute(calls, advance), strict=True):
+                if isinstance(result, Failure):
+                    failed.append(FailedBlock(task.name, block, result))
+                else:
+                    known[_key(block)] = result
+            there = [block for block in region if _key(block) in known]
+            if rest:
+                records.append(number, there, [known[_key(block)] for block in there])
+        if failed:
+            raise BlocksFailed(failed, total)
         return records
+
+    def _known(
+        self, found: dict[tuple[int, int], R], region: Sequence[Block], sinks: Sequence[Sink]
+    ) -> dict[tuple[int, int], R]:
+        """Of the records that were found, those of blocks whose arrays are whole."""
+        blocks = [block for block in region if _key(block) in found]
+        if blocks and sinks:
+            calls = [Call(partial(_intact, tuple(sinks), b), "check") for b in blocks]
+            whole = self.execution.compute(calls, lambda n: None)
+            blocks = [block for block, intact in zip(blocks, whole, strict=True) if intact is True]
+        return {_key(block): found[_key(block)] for block in blocks}
 
     def _regions(self, inputs: Sequence[Input]) -> Any:
         for region in self.grid.regions(len(self.frames), self._region_limit(inputs)):
@@ -163,6 +195,14 @@ class Sweeper(Generic[R]):
         largest = math.prod(max(lengths) for lengths in self.grid.chunks)
         size = largest * max(8, *(array.dtype.itemsize for array in lazy))
         return min(REGION_BLOCKS, max(8, LAZY_REGION_BYTES // max(size, 1)))
+
+
+def _key(block: Block) -> tuple[int, int]:
+    return block.frame, block.number
+
+
+def _intact(sinks: Sequence[Sink], block: Block) -> bool:
+    return all(sink.intact(block.frame, block.core) for sink in sinks)
 
 
 def block_call(
