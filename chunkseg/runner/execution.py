@@ -50,7 +50,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What stands in a call's place when it keeps failing: its last error, and how many attempts."""
+    """What stands in the place of a call that keeps failing: its last error and the attempts."""
 
     error: Exception
     attempts: int

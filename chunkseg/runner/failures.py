@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chunkseg.errors import BlocksError, ScratchError
 from chunkseg.geometry.boxes import Block
 from chunkseg.runner.execution import Failure
-from chunkseg.errors import BlocksError, ScratchError
 
 SHOWN = 10
 
@@ -39,7 +39,7 @@ class FailedBlock:
         return f"{self.task}, frame {self.block.frame}, voxels [{spans}]: {reason}"
 
 
-class BlocksFailed(BlocksError):
+class FailedBlocksError(BlocksError):
     """Some blocks of a sweep could not be done.
 
     Attributes

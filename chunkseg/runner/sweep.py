@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from chunkseg.geometry.boxes import Block, Box, Grid, Slices
 from chunkseg.geometry.layout import Layout
 from chunkseg.runner.execution import Call, Execution, Failure
-from chunkseg.runner.failures import BlocksFailed, FailedBlock
+from chunkseg.runner.failures import FailedBlock, FailedBlocksError
 from chunkseg.storage.arrays import Sink
 from chunkseg.storage.leaves import MemorySource, Source
 from chunkseg.storage.records import Records
@@ -138,7 +138,7 @@ class Sweeper(Generic[R]):
 
         Raises
         ------
-        BlocksFailed
+        FailedBlocksError
             If blocks could not be done; all the others are, and their records are kept.
         """
         total = len(self.grid) * len(self.frames)
@@ -165,7 +165,7 @@ class Sweeper(Generic[R]):
             if rest:
                 records.append(number, there, [known[_key(block)] for block in there])
         if failed:
-            raise BlocksFailed(failed, total)
+            raise FailedBlocksError(failed, total)
         return records
 
     def _known(
