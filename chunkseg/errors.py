@@ -47,3 +47,19 @@ class BlocksError(ChunksegError, RuntimeError):
 
 class ScratchError(ChunksegError, OSError):
     """An intermediate that chunkseg wrote is damaged or gone; it can be computed again."""
+
+
+class StorageFullError(ChunksegError, OSError):
+    """There is no room for what is to be written; the same command goes on when there is."""
+
+
+class MemoryLimitError(ChunksegError, MemoryError):
+    """A single block needs more memory than a worker has."""
+
+
+class StalledError(ChunksegError, TimeoutError):
+    """Nothing moved for too long."""
+
+
+class ClusterError(ChunksegError, ConnectionError):
+    """The cluster can't be reached, went away, or lacks what a run needs."""
