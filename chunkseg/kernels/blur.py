@@ -27,13 +27,14 @@ from numpy.typing import NDArray
 
 from chunkseg.errors import ParameterError
 from chunkseg.kernels.compiled import compiled
+from chunkseg.kernels.vectors import weigh, weigh_two
 
 Inner = tuple[slice, ...]
 
 _SMALLEST_SIGMA = 1e-15
 _FAST_DTYPES = ("uint8", "uint16", "float32", "float64")
 _PLANES = 8
-_TILE = 512
+_TILE = 320
 
 
 def gaussian_halo(sigma: Sequence[float], truncate: float = 4.0) -> tuple[int, ...]:
@@ -114,7 +115,7 @@ def gaussian(
     Notes
     -----
     Reference: :func:`skimage.filters.gaussian` of scikit-image 0.26, bit for bit. Beside
-    input and output the fast way needs about ``64 * (2 * radius_y + 1) * (512 + 2 * radius_x)``
+    input and output the fast way needs about ``128 * (radius_y + 1) * (320 + 2 * radius_x)``
     bytes, and a copy of the input where that is not C-contiguous, native and writeable.
 
     Examples
@@ -218,10 +219,12 @@ def _warn_of_disagreement() -> None:
 def _blur(image: Any, scale: float, wz: Any, wy: Any, wx: Any, box: Any, out: Any) -> None:
     """Blur ``image`` over ``box`` into ``out``, tile by tile of a few planes and some columns."""
     tile = box.copy()
+    columns = box[2, 1] - box[2, 0]
+    tiles = max(1, -(-columns // _TILE))
     for z in range(box[0, 0], box[0, 1], _PLANES):
         tile[0] = z, min(z + _PLANES, box[0, 1])
-        for x in range(box[2, 0], box[2, 1], _TILE):
-            tile[2] = x, min(x + _TILE, box[2, 1])
+        for i in range(tiles):
+            tile[2] = box[2, 0] + columns * i // tiles, box[2, 0] + columns * (i + 1) // tiles
             _blur_tile(image, scale, wz, wy, wx, box[:, 0], tile, out)
 
 
@@ -236,32 +239,66 @@ def _blur_tile(
     rz, ry, rx = wz.size - 1, wy.size - 1, wx.size - 1
     left, right = max(x - rx, 0), min(x + columns + rx, nx)
     width = right - left
-    depth = min(2 * ry + 1, ny)
+    depth = min(2 * ry + 2, ny)
     rings = np.empty(planes * depth * width)
     stack = np.empty(min(nz, planes + 2 * rz) * width)
-    row = np.empty(columns + 2 * rx)
+    rows = np.empty((2, columns + 2 * rx))
     line = np.empty(columns)
-    taps = np.empty((3, 2, max(wz.size, wy.size, wx.size)), np.int64)
-    _shifted_taps(taps[2], rx)
+    taps = np.empty(2 * max(rz, ry) + 2, np.int64)
+    shifts = np.arange(2 * rx + 1)
     ready = max(tile[1, 0] - ry, 0)
-    for y in range(tile[1, 0], tile[1, 1]):
-        while ready < min(y + ry + 1, ny):
+    for y in range(tile[1, 0], tile[1, 1], 2):
+        both = y + 1 < tile[1, 1]
+        while ready < min(y + both + ry + 1, ny):
             first = _load(image, scale, z - rz, z + planes + rz, ready, left, stack, width)
+            ring = rings[ready % depth * width :]
+            _sweep_z(stack, wz, z, planes, nz, first, taps, ring, depth * width, width)
             for p in range(planes):
-                _row_taps(taps[0], z + p, rz, nz, first, nz, width)
-                start = (p * depth + ready % depth) * width
-                _combine(rings[start : start + width], stack, taps[0], wz)
-                _round(rings[start : start + width], out)
+                _round(ring[p * depth * width :][:width], out)
             ready += 1
-        _row_taps(taps[1], y, ry, ny, 0, depth, width)
+        _row_taps(taps, y, ry, ny, 0, depth, width)
+        middle = rows[:, left - x + rx : right - x + rx]
         for p in range(planes):
-            middle = row[left - x + rx : right - x + rx]
-            _combine(middle, rings[p * depth * width : (p + 1) * depth * width], taps[1], wy)
-            _round(middle, out)
-            row[: left - x + rx] = middle[0]
-            row[right - x + rx :] = middle[-1]
-            _combine(line, row, taps[2], wx)
-            _store(out[z + p - origin[0], y - origin[1]], line, x - origin[2])
+            ring = rings[p * depth * width : (p + 1) * depth * width]
+            _weigh_rows(middle[0], middle[1], both, ring, taps[: 2 * ry + 2], wy)
+            for k in range(1 + both):
+                row = rows[k]
+                _round(middle[k], out)
+                row[: left - x + rx] = middle[k, 0]
+                row[right - x + rx :] = middle[k, -1]
+                weigh(line, row, shifts, wx)
+                _store(out[z + p - origin[0], y + k - origin[1]], line, x - origin[2])
+
+
+@compiled()
+def _sweep_z(
+    stack: Any,
+    weights: Any,
+    z: int,
+    planes: int,
+    nz: int,
+    first: int,
+    taps: Any,
+    ring: Any,
+    step: int,
+    width: int,
+) -> None:
+    """Combine the rows of one y over z, one row per plane, ``step`` apart in the rings."""
+    radius = weights.size - 1
+    for p in range(0, planes, 2):
+        both = p + 1 < planes
+        _row_taps(taps, z + p, radius, nz, first, nz, width)
+        one, other = ring[p * step :][:width], ring[(p + both) * step :][:width]
+        _weigh_rows(one, other, both, stack, taps[: 2 * radius + 2], weights)
+
+
+@compiled()
+def _weigh_rows(one: Any, other: Any, both: bool, source: Any, taps: Any, weights: Any) -> None:
+    """Weigh one row, or ``both`` of two that follow each other."""
+    if both:
+        weigh_two(one, other, source, taps, weights)
+    else:
+        weigh(one, source, taps[:-1], weights)
 
 
 @compiled()
@@ -282,62 +319,13 @@ def _load(
 def _row_taps(
     taps: Any, centre: int, radius: int, n: int, first: int, depth: int, width: int
 ) -> None:
-    """Offsets of the rows at each distance before and after ``centre``, clamped to 0..n-1.
+    """Where the rows around ``centre`` and the one after it begin; clamped to rows 0..n-1.
 
     They are counted from row ``first`` and wrap around after ``depth`` rows.
     """
-    for d in range(radius + 1):
-        taps[0, d] = (max(centre - d, 0) - first) % depth * width
-        taps[1, d] = (min(centre + d, n - 1) - first) % depth * width
-
-
-@compiled()
-def _shifted_taps(taps: Any, radius: int) -> None:
-    for d in range(radius + 1):
-        taps[0, d] = radius - d
-        taps[1, d] = radius + d
-
-
-@compiled()
-def _combine(out: Any, source: Any, taps: Any, weights: Any) -> None:
-    """Weigh a row and its symmetric neighbours: the centre first, then pairs from the outside in.
-
-    Four pairs are added per sweep over the row, to load and store the sum less often.
-    """
-    n = out.size
-    centre, w = source[taps[0, 0] : taps[0, 0] + n], weights[0]
-    for i in range(n):
-        out[i] = centre[i] * w
-    d = weights.size - 1
-    while d >= 4:
-        _add_four(out, source, taps, weights, d)
-        d -= 4
-    while d >= 1:
-        _add_one(out, source, taps, weights, d)
-        d -= 1
-
-
-@compiled()
-def _add_one(out: Any, source: Any, taps: Any, weights: Any, d: int) -> None:
-    n, w = out.size, weights[d]
-    a, b = source[taps[0, d] : taps[0, d] + n], source[taps[1, d] : taps[1, d] + n]
-    for i in range(n):
-        out[i] += (a[i] + b[i]) * w
-
-
-@compiled()
-def _add_four(out: Any, source: Any, taps: Any, weights: Any, d: int) -> None:
-    n = out.size
-    a, b = source[taps[0, d] : taps[0, d] + n], source[taps[1, d] : taps[1, d] + n]
-    e, f = source[taps[0, d - 1] : taps[0, d - 1] + n], source[taps[1, d - 1] : taps[1, d - 1] + n]
-    g, h = source[taps[0, d - 2] : taps[0, d - 2] + n], source[taps[1, d - 2] : taps[1, d - 2] + n]
-    k, m = source[taps[0, d - 3] : taps[0, d - 3] + n], source[taps[1, d - 3] : taps[1, d - 3] + n]
-    u, v, w, q = weights[d], weights[d - 1], weights[d - 2], weights[d - 3]
-    for i in range(n):
-        s = out[i] + (a[i] + b[i]) * u
-        s += (e[i] + f[i]) * v
-        s += (g[i] + h[i]) * w
-        out[i] = s + (k[i] + m[i]) * q
+    for k in range(2 * radius + 2):
+        row = min(max(centre - radius + k, 0), n - 1)
+        taps[k] = (row - first) % depth * width
 
 
 @compiled()
