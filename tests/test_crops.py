@@ -23,7 +23,7 @@ from chunkseg.kernels.wholes import SHAPES, WHOLES
 from chunkseg.passes.crops import MOST_OBJECTS, Objects, plan_crops, too_large
 from chunkseg.passes.extra import Extra, extra_columns, extras_of
 from chunkseg.passes.pieces import median_of_counts
-from chunkseg.runner.crops import BUDGET, WORKING_BYTES, home_grid, whole_object_columns
+from chunkseg.runner.crops import WORKING_BYTES, home_grid, whole_object_columns
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.sweep import Input
 from chunkseg.storage.leaves import MemorySource, Region
@@ -113,7 +113,7 @@ def blobs(shape, seed, cut=0.56):
     return label(noise > np.quantile(noise, cut))
 
 
-@pytest.mark.parametrize("budget", [BUDGET, 300_000])
+@pytest.mark.parametrize("budget", [None, 300_000])
 @pytest.mark.parametrize("shape", [(70, 50), (20, 26, 24)])
 def test_blobs_through_many_blocks(shape, budget):
     """Concave objects with holes; a small budget splits the groups and changes nothing else."""
@@ -417,11 +417,6 @@ def test_many_refused_objects_are_counted(caplog):
     labels = np.kron(np.arange(1, 31).reshape(5, 6), np.ones((4, 4), int))
     measured(labels, (), ("area_filled",), budget=300)
     assert "and 10 more" in caplog.text
-
-
-def test_budget_must_be_positive():
-    with pytest.raises(ParameterError, match="positive number of bytes"):
-        measured(np.ones((3, 3), np.uint8), budget=0)
 
 
 class Counting(Region):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import skimage as ski
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import chunkseg as cs
 from chunkseg.errors import KindError, ParameterError
 from chunkseg.geometry.boxes import Box, Grid
 from chunkseg.kernels.sums import compact
-from chunkseg.passes.measure import GROUPS, KINDS, MeasureRecord, Measures, View, choose, merging
+from chunkseg.passes.measure import GROUPS, KINDS, MeasureRecord, Measures, View, choose
 from chunkseg.storage.records import Records
 from tests.measuring import Truth, compare
-from tests.strategies import cuts
 
 Array = np.ndarray[Any, Any]
 PLANE = np.array([[1, 1, 0, 0, 7], [1, 1, 0, 9, 9], [0, 0, 0, 9, 9]])
@@ -270,24 +266,6 @@ def records_of(
     return found
 
 
-@settings(deadline=None, max_examples=60)
-@given(data=st.data())
-def test_ranges_of_labels_do_not_change_a_byte(data: st.DataObject) -> None:
-    shape = (data.draw(st.integers(2, 12)), data.draw(st.integers(2, 12)))
-    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    labels = rng.integers(0, data.draw(st.sampled_from([2, 5, 60])), shape)
-    image = rng.random(shape)
-    measures = choose(("label", "centroid", "intensity_std", "moments_weighted"), (1.0, 1.0))
-    chunks = tuple(data.draw(cuts(n)) for n in shape)
-    records = records_of(labels, measures, chunks, [image])
-    whole = measures.finish(measures.merge(records))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(merging, "RANGE_ROWS", data.draw(st.integers(1, 20)))
-        assert len(list(merging.label_ranges(records))) >= 1
-        ranged = measures.table(records)
-    assert {k: v.tobytes() for k, v in ranged.items()} == {k: v.tobytes() for k, v in whole.items()}
-
-
 def test_only_what_is_asked_for_is_summed() -> None:
     def kept(*names: str) -> set[str]:
         measures = choose(names, (1.0, 1.0))
@@ -317,25 +295,3 @@ def test_records_come_back_from_files(tmp_path: Path) -> None:
         for name, column in record.columns.items():
             assert back.columns[name].dtype == column.dtype
             np.testing.assert_array_equal(back.columns[name], column)
-
-
-def test_merging_needs_memory_for_the_result_and_one_range() -> None:
-    rows, blocks = 20_000, 40
-    measures = choose(("label", "axis_major_length"), (1.0, 1.0, 1.0))
-    full = {"num_pixels": (), "coordinates": (3,), "second": (10,)}
-    records = [
-        MeasureRecord(
-            np.arange(rows) + b * rows,
-            {n: np.ones((rows, *s), np.int64 if n != "second" else float) for n, s in full.items()},
-        )
-        for b in range(blocks)
-    ]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(merging, "RANGE_ROWS", rows)
-        tracemalloc.start()
-        table = measures.table(records)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    assert len(table["label"]) == rows * blocks
-    result = sum(column.nbytes for column in table.values())
-    assert peak < 3 * result + rows * 2000

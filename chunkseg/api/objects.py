@@ -9,19 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
 from chunkseg.api.given import Given
-from chunkseg.api.sweeping import by_frame, sweep
 from chunkseg.errors import ParameterError
-from chunkseg.passes import crops
 from chunkseg.passes.extra import Extra
-from chunkseg.passes.measure import MeasureRecord, Measures
-from chunkseg.runner.crops import whole_object_columns
+from chunkseg.passes.measure import Measures
+from chunkseg.runner.boxes import silent
+from chunkseg.runner.execution import Execution
+from chunkseg.runner.measuring import measure_frames
 from chunkseg.runner.sweep import Input
-from chunkseg.runner.tasks import MeasureTask
-
-Columns = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -38,57 +34,33 @@ class Measurement:
         The properties.
     extras
         The user's functions.
+    memory_limit
+        Bytes that measuring whole objects may take at one time.
     """
 
     given: Given
     images: Sequence[Any]
     measures: Measures
     extras: Sequence[Extra] = ()
+    memory_limit: int | None = None
 
     def table(self) -> pd.DataFrame:
         """Measure: one row per object, frame by frame, after a column for each looped axis."""
-        whole = bool(self.measures.wholes or self.extras)
-        frames = self._swept(self.measures.swept(with_boxes=whole))
-        columns = {name: np.concatenate([f[name] for f in frames]) for name in frames[0]}
-        counts = [len(frame["label"]) for frame in frames]
-        names = [c for name in self.measures.properties for c in self.measures.column_names(name)]
-        if whole:
-            found = self._cropped(columns, counts)
-            columns |= found
-            names += [name for name in found if name not in names]
-        table = pd.DataFrame({name: columns[name] for name in names})
-        return self._with_frames(table, counts)
-
-    def _swept(self, measures: Measures) -> list[Columns]:
-        """Columns of each frame that are made of sums."""
         given = self.given
-        task = MeasureTask(measures, len(self.images), given.grid.frame)
-        records = sweep(given, task, [given.data, *self.images], MeasureRecord, given.grid)
-        frames = []
-        for _, parts in by_frame(records):
-            _check_not_negative(parts)
-            frames.append(measures.table(parts))
-        return frames
-
-    def _cropped(self, columns: Columns, counts: Sequence[int]) -> Columns:
-        """Columns that are measured on whole objects."""
-        given, ndim = self.given, self.given.layout.ndim
-        box = np.stack([columns[f"bbox-{edge}"] for edge in range(2 * ndim)], axis=1)
-        objects = crops.Objects(
-            np.repeat(np.arange(len(counts)), counts),
-            columns["label"],
-            box[:, :ndim],
-            box[:, ndim:],
-        )
-        return whole_object_columns(
+        frames = measure_frames(
             Input.of(given.data, given.layout),
             [Input.of(image, given.layout) for image in self.images],
-            objects,
-            self.measures.wholes,
-            spacing=self.measures.spacing,
+            self.measures,
+            grid=given.grid,
+            frames=range(given.layout.frames),
+            execution=Execution(),
+            progress=silent,
             extras=self.extras,
-            channels=self.measures.channels,
+            memory_limit=self.memory_limit,
         )
+        counts = [len(frame) for frame in frames]
+        table = self._with_frames(pd.concat(frames, ignore_index=True), counts)
+        return table if len(table.columns) else table[:0]
 
     def _with_frames(self, table: pd.DataFrame, counts: Sequence[int]) -> pd.DataFrame:
         """Put the frames' positions along the looped axes first."""
@@ -102,12 +74,6 @@ class Measurement:
                 values = named.coords["c"].values[index]
             table.insert(at, dim, np.repeat(values, counts))
         return table
-
-
-def _check_not_negative(records: Sequence[MeasureRecord]) -> None:
-    smallest = min((int(r.label[0]) for r in records if len(r.label)), default=0)
-    if smallest < 0:
-        raise ParameterError(f"labels must not be negative; the smallest is {smallest}")
 
 
 def intensities(given: Given, image: Any) -> tuple[list[Any], list[str] | None]:

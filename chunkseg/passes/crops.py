@@ -85,8 +85,10 @@ def too_large(objects: Objects, voxels: int) -> NDArray[np.int64]:
     return np.flatnonzero(objects.voxels(np.arange(len(objects))) > voxels)
 
 
-def plan_crops(objects: Objects, grid: Grid, voxels: int) -> Iterator[Group]:
-    """Group the objects whose boxes have at most ``voxels`` voxels, and so has each group's union.
+def plan_crops(
+    objects: Objects, grid: Grid, voxels: int, together: int | None = None
+) -> Iterator[Group]:
+    """Group the objects whose boxes have at most ``voxels`` voxels.
 
     Parameters
     ----------
@@ -95,7 +97,9 @@ def plan_crops(objects: Objects, grid: Grid, voxels: int) -> Iterator[Group]:
     grid
         The blocks of a frame: one group each, if it fits.
     voxels
-        Most that is read at once.
+        Most that is read at once, for one object.
+    together
+        Most that is read at once for several objects; ``voxels`` by default.
 
     Yields
     ------
@@ -117,9 +121,9 @@ def plan_crops(objects: Objects, grid: Grid, voxels: int) -> Iterator[Group]:
     rows, home = rows[order], home[order]
     frame = objects.frame[rows]
     changes = (np.diff(frame) != 0) | (np.diff(home) != 0)
-    for together in np.split(rows, np.flatnonzero(changes) + 1):
-        if len(together):
-            yield from _fitting(objects, together, voxels)
+    for group in np.split(rows, np.flatnonzero(changes) + 1):
+        if len(group):
+            yield from _fitting(objects, group, voxels if together is None else together)
 
 
 def _home_blocks(start: NDArray[np.int64], grid: Grid) -> NDArray[np.int64]:

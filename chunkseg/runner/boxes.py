@@ -15,6 +15,10 @@ T = TypeVar("T")
 Progress: TypeAlias = Callable[[str, int, int], None]
 
 
+def silent(name: str, done: int, total: int) -> None:
+    """Tell nobody of the progress."""
+
+
 def run_boxes(
     tasks: Iterable[tuple[Task[R], Block]],
     total: int,

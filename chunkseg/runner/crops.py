@@ -17,30 +17,27 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from chunkseg.errors import ParameterError
 from chunkseg.geometry.boxes import Block, Box, Grid
 from chunkseg.geometry.layout import Layout
 from chunkseg.kernels.wholes import SHAPES, median_intensity, whole_shape
 from chunkseg.passes.crops import Group, Objects, crop_slices, plan_crops, too_large
 from chunkseg.passes.extra import MISSING, Extra, extra_columns
 from chunkseg.passes.pieces import MEDIAN, from_pieces
-from chunkseg.runner.boxes import Progress, run_boxes
+from chunkseg.plan.memory import machine_memory
+from chunkseg.runner.boxes import Progress, run_boxes, silent
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.pieces import measure_pieces
 from chunkseg.runner.sweep import Input
 from chunkseg.storage.sources import default_chunks
 
-BUDGET = 2**29
+GROUP_BYTES = 2**29
+SHARE = 4
 GROUP_VOXELS = 2**24
 UNION_TO_BLOCK = 8
 WORKING_BYTES = 16
 NAMED = 20
 
 _log = logging.getLogger("chunkseg")
-
-
-def _silent(name: str, done: int, total: int) -> None:
-    """Tell nobody of the progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +158,8 @@ def whole_object_columns(
     extras: Sequence[Extra] = (),
     channels: Sequence[str] | None = None,
     execution: Execution | None = None,
-    budget: int = BUDGET,
-    progress: Progress = _silent,
+    budget: int | None = None,
+    progress: Progress = silent,
 ) -> dict[str, NDArray[Any]]:
     """Measure objects from their whole crops.
 
@@ -185,7 +182,8 @@ def whole_object_columns(
     execution
         Where tasks run: dask's threads by default.
     budget
-        Bytes that one task may hold: what it reads, and what measuring one object takes.
+        Bytes that one task may hold: what it reads, and what measuring one object takes; by
+        default :func:`task_budget` of a quarter of the memory.
     progress
         Called as ``progress(pass name, groups done, groups in all)``.
 
@@ -200,19 +198,18 @@ def whole_object_columns(
     Raises
     ------
     ParameterError
-        If a function of the user fails, with its name and the label, or if the budget is not
-        positive.
+        If a function of the user fails, with its name and the label.
     """
-    if budget <= 0:
-        raise ParameterError(f"the budget of a task must be a positive number of bytes: {budget}")
     execution = execution or Execution()
+    if budget is None:
+        budget = task_budget(None, execution)
     wanted = Wanted(
         tuple(names), tuple(extras), tuple(spacing), None if channels is None else tuple(channels)
     )
     per_voxel = _bytes_per_voxel(labels, images if wanted.needs_images else ())
     voxels = budget // per_voxel
     grid = home_grid(labels, voxels, execution.width)
-    groups = list(plan_crops(objects, grid, voxels))
+    groups = list(plan_crops(objects, grid, voxels, min(voxels, GROUP_BYTES // per_voxel)))
     inputs = [labels, *images]
     tasks = _tasks(groups, objects, wanted, len(images))
     found = run_boxes(tasks, len(groups), inputs, execution, progress)
@@ -229,6 +226,23 @@ def whole_object_columns(
             for column, part in zip(wanted.columns(name), values, strict=True):
                 columns[column][rows] = part
     return columns
+
+
+def task_budget(memory_limit: int | None, execution: Execution) -> int:
+    """Bytes that one task may hold of what all tasks of a process may hold at one time.
+
+    Without a limit that is a quarter of the memory that the machine, its container or a cluster's
+    worker gives.
+    """
+    if execution.client is None:
+        return max(1, (memory_limit or machine_memory() // SHARE) // execution.width)
+    workers = execution.client.scheduler_info(n_workers=-1)["workers"].values()
+    budgets = [
+        (memory_limit or (worker["memory_limit"] or machine_memory()) // SHARE)
+        // worker["nthreads"]
+        for worker in workers
+    ]
+    return max(1, min(budgets, default=memory_limit or GROUP_BYTES))
 
 
 def _bytes_per_voxel(labels: Input, images: Sequence[Input]) -> int:
@@ -267,8 +281,8 @@ def _tell_of_refused(
     )
     more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
     _log.warning(
-        "%s: NaN for %d object(s) whose crop needs more than the budget of %d bytes: %s%s; "
-        "a budget of %d bytes is enough for all",
+        "%s: NaN for %d object(s) whose crop needs more than the %d bytes that a task may hold: "
+        "%s%s; %d bytes per task at one time are enough for all (memory_limit)",
         ", ".join(lost),
         len(rows),
         budget,

@@ -25,6 +25,7 @@ from chunkseg.passes.measure.contributions import (
 )
 
 ORDER = 3
+WHOLE_LIMIT = 2**62
 
 
 def _num_pixels(view: View) -> dict[str, Array]:
@@ -48,13 +49,15 @@ def _totals(view: View) -> dict[str, Array]:
 
 
 def _merge_totals(rows: Rows, name: str) -> Array:
-    """Add whole numbers exactly; in float64 where the sum might leave their range."""
+    """Add whole numbers exactly; in float64 the labels whose sum might leave their range."""
     totals = rows.columns[name]
-    if totals.dtype.kind == "i":
-        bound = rows.reduce(np.add, np.abs(totals).astype(float))
-        if bound.size and bound.max() > 2**62:
-            return rows.reduce(np.add, totals.astype(float))
-    return rows.reduce(np.add, totals)
+    merged = rows.reduce(np.add, totals)
+    if totals.dtype.kind != "i":
+        return merged
+    beyond = rows.reduce(np.add, np.abs(totals).astype(float)) > WHOLE_LIMIT
+    if not beyond.any():
+        return merged
+    return np.where(beyond, rows.reduce(np.add, totals.astype(float)), merged.astype(float))
 
 
 def _extremes(view: View) -> dict[str, Array]:

@@ -1,23 +1,33 @@
 """Records of measurements, and their merge: sort by label, reduce over runs of equal labels.
 
-A block's record is sorted by label, so the rows of any range of labels are a slice of it. The merge
-goes range by range: beyond the records themselves it needs the memory of one range and of the
-result, and rows of one label meet in block order whatever the ranges are, so float sums are
-reproducible to the byte.
+A block's record is sorted by label, so the rows of any range of labels are a slice of it, and
+ranges of labels can be merged independently of each other, in any order and anywhere. Within a
+label rows meet in the order of their blocks' numbers, whatever the order they came in: the result
+is the same to the byte for any ranges.
+
+Not a tree of pairwise merges: the shape of a tree would show in the last bits of float sums,
+squared deviations and moments are moved to the mean of *all* rows of a label before they are added,
+and every row would be copied once per level; here it is sorted once.
+
+:class:`Held` and :class:`Filed` are where rows wait for that: in memory, or in files.
 """
 
 from __future__ import annotations
 
+import os
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.passes.measure.contributions import Array, Contribution, Rows, View
 
-RANGE_ROWS = 2**19
+RANGE_ROWS = 2**18
+SAMPLED_ROWS = 2**10
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +45,50 @@ class MeasureRecord:
     label: NDArray[np.int64]
     columns: dict[str, Array]
 
-    def between(self, low: int, high: int) -> MeasureRecord:
-        """Rows of the labels ``low <= label < high``."""
-        start, stop = np.searchsorted(self.label, [low, high])
-        return MeasureRecord(
-            self.label[start:stop], {k: v[start:stop] for k, v in self.columns.items()}
-        )
+    def between(self, first: int, last: int) -> MeasureRecord:
+        """Rows of the labels from ``first`` to ``last``, both included."""
+        start = np.searchsorted(self.label, first, side="left")
+        return self.take(slice(start, np.searchsorted(self.label, last, side="right")))
+
+    def take(self, rows: Any) -> MeasureRecord:
+        """Some of the rows."""
+        return MeasureRecord(self.label[rows], {k: v[rows] for k, v in self.columns.items()})
+
+
+class Parts(Protocol):
+    """Rows of the blocks of a frame, of which those of a range of labels can be had."""
+
+    def between(self, first: int, last: int) -> MeasureRecord:
+        """Rows of the labels from first to last, by label and within a label by block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Rows in memory: the records of the blocks in the order of the blocks' numbers."""
+
+    records: Sequence[MeasureRecord]
+
+    def between(self, first: int, last: int) -> MeasureRecord:
+        """Rows of the labels from first to last, by label and within a label by block."""
+        full = (r for r in self.records if len(r.label))
+        near = [r.between(first, last) for r in full if r.label[0] <= last and r.label[-1] >= first]
+        return chained(near or [self.records[0].take(slice(0))])
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """Rows in files that :func:`file_rows` wrote."""
+
+    paths: tuple[str, ...]
+
+    def between(self, first: int, last: int) -> MeasureRecord:
+        """Rows of the labels from first to last, by label and within a label by block."""
+        cuts = [_cut(path, first, last) for path in self.paths]
+        rows = np.concatenate([cut for cut in cuts if len(cut)] or cuts[:1])
+        rows = rows[np.lexsort((rows["block"], rows["label"]))]
+        names = [name for name in rows.dtype.names or () if name not in ("block", "label")]
+        columns = {name: np.ascontiguousarray(rows[name]) for name in names}
+        return MeasureRecord(np.ascontiguousarray(rows["label"]), columns)
 
 
 def measure_block(
@@ -63,47 +111,77 @@ def measure_block(
     return MeasureRecord(ids[kept].astype(np.int64), columns)
 
 
+def chained(records: Sequence[MeasureRecord]) -> MeasureRecord:
+    """Chain records and sort the rows by label; those of one label stay in the records' order.
+
+    Records without rows say nothing of the columns' dtypes, unless there are no others.
+    """
+    full = [r for r in records if len(r.label)] or records[:1]
+    columns = {name: np.concatenate([r.columns[name] for r in full]) for name in full[0].columns}
+    rows = MeasureRecord(np.concatenate([r.label for r in full]), columns)
+    return rows.take(np.argsort(rows.label, kind="stable"))
+
+
+def merge_rows(rows: MeasureRecord, contributions: Sequence[Contribution]) -> MeasureRecord:
+    """Merge the rows of equal label, which come by label and within a label by block."""
+    labels = rows.label
+    starts = np.flatnonzero(np.concatenate([[True], labels[1:] != labels[:-1]])[: len(labels)])
+    merging = Rows(rows.columns, starts)
+    for contribution in contributions:
+        for name, merge in contribution.merge.items():
+            merging.merged[name] = merge(merging, name)
+    return MeasureRecord(labels[starts], merging.merged)
+
+
 def merge_measures(
     records: Iterable[MeasureRecord], contributions: Sequence[Contribution]
 ) -> MeasureRecord:
-    """Merge the rows of equal label; the records must come in block order, at least one."""
-    parts = [merge_range(part, contributions) for part in label_ranges(list(records))]
-    names = parts[0].columns
-    return MeasureRecord(
-        np.concatenate([p.label for p in parts]),
-        {name: np.concatenate([p.columns[name] for p in parts]) for name in names},
-    )
+    """Merge records at once; they must come in block order, at least one."""
+    return merge_rows(chained(list(records)), contributions)
 
 
-def label_ranges(records: Sequence[MeasureRecord]) -> Iterator[list[MeasureRecord]]:
-    """Cut records into ranges of labels of about ``RANGE_ROWS`` rows: at least one range."""
-    labels = np.concatenate([record.label for record in records])
-    if len(labels) <= RANGE_ROWS:
-        yield list(records)
-        return
-    cuts = np.arange(RANGE_ROWS, len(labels), RANGE_ROWS)
-    inner = np.unique(np.partition(labels, cuts)[cuts])
-    edges = [int(labels.min()), *inner.tolist(), int(labels.max()) + 1]
-    del labels
-    for low, high in pairwise(edges):
-        parts = [record.between(low, high) for record in records]
-        yield [part for part in parts if len(part.label)] or parts[:1]
+def sampled(records: Sequence[MeasureRecord]) -> NDArray[np.int64]:
+    """Every ``SAMPLED_ROWS``-th label of some records, ascending."""
+    labels: NDArray[np.int64] = np.sort(np.concatenate([record.label for record in records]))
+    return labels[::SAMPLED_ROWS]
 
 
-def merge_range(
-    records: Sequence[MeasureRecord], contributions: Sequence[Contribution]
-) -> MeasureRecord:
-    """Merge the rows of equal label of some records at once."""
-    labels = np.concatenate([record.label for record in records])
-    order = np.argsort(labels, kind="stable")
-    labels = labels[order]
-    starts = np.flatnonzero(np.concatenate([[True], labels[1:] != labels[:-1]])[: len(labels)])
-    columns = {
-        name: np.concatenate([record.columns[name] for record in records])[order]
-        for name in records[0].columns
-    }
-    rows = Rows(columns, starts)
-    for contribution in contributions:
-        for name, merge in contribution.merge.items():
-            rows.merged[name] = merge(rows, name)
-    return MeasureRecord(labels[starts], rows.merged)
+def label_ranges(samples: Sequence[NDArray[np.int64]]) -> Iterator[tuple[int, int]]:
+    """Cut all labels into ranges, from first to last, of about ``RANGE_ROWS`` rows: at least one.
+
+    A range is longer by ``SAMPLED_ROWS`` rows per sample at most, and by the rows of one label.
+    """
+    labels = np.sort(np.concatenate(samples))
+    step = max(1, RANGE_ROWS // SAMPLED_ROWS)
+    cuts = np.unique(labels[step::step]).tolist()
+    ends = np.iinfo(np.int64)
+    lasts = [cut - 1 for cut in cuts] + [int(ends.max)]
+    yield from zip([int(ends.min), *cuts], lasts, strict=True)
+
+
+def file_rows(path: Path, numbers: Sequence[int], records: Sequence[MeasureRecord]) -> None:
+    """Write the rows of some blocks, given with their numbers, for :class:`Filed` to read.
+
+    The file holds one item of fixed length per row, by label, so that a range of labels is one
+    stretch of it; it appears complete or not at all.
+    """
+    with_blocks = [
+        MeasureRecord(r.label, {"block": np.full(len(r.label), number), **r.columns})
+        for number, r in zip(numbers, records, strict=True)
+    ]
+    rows = chained(with_blocks)
+    fields = {"label": rows.label, **rows.columns}
+    items = np.empty(len(rows.label), [(n, c.dtype, c.shape[1:]) for n, c in fields.items()])
+    for name, column in fields.items():
+        items[name] = column
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with partial.open("wb") as file:
+        np.save(file, items)
+    partial.replace(path)
+
+
+def _cut(path: str, first: int, last: int) -> NDArray[np.void]:
+    """Rows of a file with labels from first to last."""
+    rows = np.load(path, mmap_mode="r")
+    start, stop = bisect_left(rows["label"], first), bisect_right(rows["label"], last)
+    return np.array(rows[start:stop])

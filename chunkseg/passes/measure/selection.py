@@ -24,10 +24,10 @@ from chunkseg.passes.measure.local import LOCAL
 from chunkseg.passes.measure.merged import Merged
 from chunkseg.passes.measure.merging import (
     MeasureRecord,
-    label_ranges,
+    Parts,
     measure_block,
     merge_measures,
-    merge_range,
+    merge_rows,
 )
 from chunkseg.passes.measure.properties import PROPERTIES, WHOLES, Kind
 
@@ -109,11 +109,9 @@ class Measures:
                 table |= self._columns(name, merged)
         return table
 
-    def table(self, records: Iterable[MeasureRecord]) -> dict[str, Array]:
-        """Merge and finish, a range of labels at a time."""
-        ranges = label_ranges(list(records))
-        parts = [self.finish(merge_range(part, self.contributions)) for part in ranges]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    def table(self, parts: Parts, first: int, last: int) -> dict[str, Array]:
+        """Merge and finish the labels from ``first`` to ``last``."""
+        return self.finish(merge_rows(parts.between(first, last), self.contributions))
 
     def _columns(self, name: str, merged: Merged) -> dict[str, Array]:
         kind = PROPERTIES[name]
