@@ -7,7 +7,8 @@ import platform
 import re
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,20 @@ import pandas as pd
 import xarray as xr
 
 import chunkseg
+from chunkseg.api.given import Given
 from chunkseg.passes.tables import default_column, summarize
 from chunkseg.runner.lesson import Lesson
+from chunkseg.runner.outcome import Outcome
+from chunkseg.storage.identity import Identity
+from chunkseg.storage.ome import Frames
+from chunkseg.storage.sources import source_of
 
 _LIBRARIES = ("numpy", "scipy", "scikit-image", "dask", "zarr", "numba", "connected-components-3d")
 
 
-def run_facts(lesson: Lesson, image: xr.DataArray, warnings: list[str]) -> dict[str, Any]:
+def run_facts(
+    lesson: Lesson, outcome: Outcome, image: xr.DataArray, warnings: list[str]
+) -> dict[str, Any]:
     """Content of ``run.json``."""
     return {
         "versions": versions(),
@@ -33,9 +41,9 @@ def run_facts(lesson: Lesson, image: xr.DataArray, warnings: list[str]) -> dict[
         "block_shape": lesson.block,
         "blocks_per_frame": len(lesson.grid),
         "workers": lesson.execution.width,
-        "frames": [_frame(lesson, number) for number in sorted(lesson.facts)],
+        "frames": _frames(lesson, outcome),
         "warnings": warnings,
-        "seconds": lesson.seconds,
+        "seconds": outcome.seconds,
         "peak_memory_bytes": peak_memory(),
     }
 
@@ -61,10 +69,41 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def run_identity(
+    workflow: Mapping[str, Any],
+    image: xr.DataArray,
+    given: Given,
+    frames: Frames,
+    **options: Any,
+) -> Identity:
+    """Who a run is: what its results depend on."""
+    layout = given.layout
+    facts = {
+        "command": "run",
+        "input": image_source(image),
+        "axes": [str(d) for d in image.dims],
+        "shape of a frame": layout.frame_shape,
+        "dtype": str(image.dtype),
+        "chunks": [max(given.data.chunks[axis]) for axis in layout.spatial],
+        "spacing": frames.spacing,
+        "origin": frames.origin,
+        "unit": frames.units,
+    }
+    data = source_of(given.data)
+    return Identity.of(
+        {**facts, **workflow, **options}, given.data if data is None else data, layout
+    )
+
+
+def image_source(image: Any) -> str | None:
+    """Where an image was opened from; None where nobody knows."""
+    return image.attrs.get("source") if isinstance(image, xr.DataArray) else None
+
+
 def _input(lesson: Lesson, image: xr.DataArray) -> dict[str, Any]:
     frames = lesson.frames
     return {
-        "source": str(image.attrs.get("source", "")) or None,
+        "source": image_source(image),
         "dims": [str(d) for d in image.dims],
         "shape": image.shape,
         "dtype": str(image.dtype),
@@ -73,20 +112,19 @@ def _input(lesson: Lesson, image: xr.DataArray) -> dict[str, Any]:
     }
 
 
-def _frame(lesson: Lesson, number: int) -> dict[str, Any]:
-    facts = lesson.facts[number]
-    place = {"t": number} if lesson.frames.layout.looped else {}
-    return place | {
-        "threshold": facts.threshold,
-        "foreground_fraction": facts.foreground_fraction,
-        "counts": facts.counts,
-    }
+def _frames(lesson: Lesson, outcome: Outcome) -> list[dict[str, Any]]:
+    looped = lesson.frames.layout.looped
+    return [
+        ({"t": number} if looped else {}) | asdict(facts)
+        for number, facts in sorted(outcome.facts.items())
+    ]
 
 
-def summary_facts(table: pd.DataFrame, lesson: Lesson) -> dict[str, Any]:
+def summary_facts(lesson: Lesson, outcome: Outcome) -> dict[str, Any]:
     """Content of ``summary.json``: the size statistics, in all and per time point."""
-    times = sorted(lesson.facts)
-    return table_summary(table, times) | {"frames": [_frame(lesson, n) for n in times]}
+    assert outcome.table is not None
+    summary = table_summary(outcome.table, sorted(outcome.facts))
+    return summary | {"frames": _frames(lesson, outcome)}
 
 
 def table_summary(table: pd.DataFrame, times: Sequence[int] | None = None) -> dict[str, Any]:
@@ -106,34 +144,34 @@ def _without_nan(row: dict[Any, Any]) -> dict[str, Any]:
     return {str(k): v for k, v in row.items()} | missing
 
 
-def warnings_of(lesson: Lesson) -> list[str]:
+def warnings_of(lesson: Lesson, outcome: Outcome) -> list[str]:
     """What a user should know: constant images, empty masks, borders that take everything."""
     texts = []
-    facts = lesson.facts
+    facts = outcome.facts
+
+    def where(numbers: list[int]) -> str:
+        if not lesson.frames.layout.looped:
+            return ""
+        shown = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
+        return f" at t = {shown} ({len(numbers)} of {len(facts)} time points)"
+
     constant = [n for n, f in facts.items() if f.constant]
     empty = [n for n, f in facts.items() if f.counts.get("mask") == 0 and not f.constant]
     eroded = [n for n, f in facts.items() if f.counts.get("mask") and f.counts.get("eroded") == 0]
     taken = [n for n, f in facts.items() if f.counts.get("expanded") and not f.counts["final"]]
     if constant:
-        texts.append(f"the image is constant, so nothing is foreground{_where(constant, lesson)}")
+        texts.append(f"the image is constant, so nothing is foreground{where(constant)}")
     if empty:
-        texts.append(f"no voxel is above the threshold{_where(empty, lesson)}: no objects")
+        texts.append(f"no voxel is above the threshold{where(empty)}: no objects")
     if eroded:
         texts.append(
             f"the erosion by {lesson.parameters.erosion_radius} voxels leaves nothing"
-            f"{_where(eroded, lesson)}: no objects; try a smaller erosion_radius"
+            f"{where(eroded)}: no objects; try a smaller erosion_radius"
         )
     if taken:
         texts.append(
-            f"every object touches the image's border and is dropped{_where(taken, lesson)}; in a "
+            f"every object touches the image's border and is dropped{where(taken)}; in a "
             "thin stack let only the sides count: clear_border_axes=('y', 'x') in a Workflow, "
             "--clear-border-axes y,x on the command line (axes= of clear_border)"
         )
     return texts
-
-
-def _where(numbers: list[int], lesson: Lesson) -> str:
-    if not lesson.frames.layout.looped:
-        return ""
-    shown = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
-    return f" at t = {shown} ({len(numbers)} of {len(lesson.facts)} time points)"

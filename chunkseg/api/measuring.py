@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,16 +11,17 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from chunkseg.api.facts import table_summary, versions
+from chunkseg.api.facts import image_source, table_summary, versions
 from chunkseg.api.given import Given
-from chunkseg.api.measurement import regionprops_table
+from chunkseg.api.measurement import measured
 from chunkseg.api.result import Result
 from chunkseg.errors import ChunksegError, KindError
 from chunkseg.geometry.calibration import spacing_of, unit_of
 from chunkseg.geometry.units import PIXEL, unit_symbol
 from chunkseg.passes.tables import physical_columns
+from chunkseg.storage.claim import claim
+from chunkseg.storage.identity import Identity, canonical
 from chunkseg.storage.opening import open_image
-from chunkseg.storage.output import Output
 
 Image = str | os.PathLike[str] | Any
 
@@ -31,6 +33,7 @@ def measure(
     *,
     properties: str | Sequence[str] = ("label", "area", "bbox", "centroid", "intensity"),
     overwrite: bool = False,
+    memory_limit: int | str | None = None,
 ) -> Result:
     """Measure a label image, of chunkseg or any other tool, and write the table to a folder.
 
@@ -47,6 +50,8 @@ def measure(
         is left out without an image.
     overwrite : bool
         Remove what chunkseg wrote to ``out`` before, and nothing else.
+    memory_limit : int or str, optional
+        Memory for measuring whole objects, as in :func:`chunkseg.regionprops_table`.
 
     Returns
     -------
@@ -71,15 +76,33 @@ def measure(
     """
     opened = _opened(labels)
     intensity = None if image is None else _opened(image)
-    output = Output.start(Path(out).expanduser(), None, overwrite)
-    try:
-        table = regionprops_table(opened, intensity, _without_image(properties, intensity))
-        table = _with_physical(table, opened)
+    path = Path(out).expanduser()
+    with claim(path, _identity(opened, intensity, properties), {}, None, overwrite) as output:
+        if output.standing == "complete":
+            return Result.open(path)
+        try:
+            asked = _without_image(properties, intensity)
+            folder = output.scratch / "measure"
+            table = measured(opened, intensity, asked, memory_limit=memory_limit, folder=folder)
+            table = _with_physical(table, opened)
+        except ChunksegError:
+            output.abandon()
+            raise
         output.finish(table, table_summary(table), _facts(opened, intensity, properties))
-    except ChunksegError:
-        output.abandon()
-        raise
-    return Result.open(output.path)
+    return Result.open(path)
+
+
+def _identity(labels: Any, image: Any, properties: str | Sequence[str]) -> Identity:
+    """Who the measurement is: what its table depends on."""
+    facts: dict[str, Any] = {"command": "measure", "properties": properties}
+    digests: list[str] = []
+    for name, array in (("labels", labels), ("image", image)):
+        if array is None:
+            continue
+        given = Given.of(array)
+        facts |= {name: image_source(array), f"shape of the {name}": given.layout.shape}
+        digests += Identity.of({}, given.data, given.layout).frames
+    return Identity(json.loads(canonical(facts)), tuple(digests))
 
 
 def _opened(image: Image) -> Any:

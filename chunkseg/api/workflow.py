@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
-from chunkseg.api.facts import run_facts, summary_facts, warnings_of
+from chunkseg.api.facts import run_facts, run_identity, summary_facts, warnings_of
 from chunkseg.api.given import Given
 from chunkseg.api.result import Result
-from chunkseg.errors import ChunksegError, KindError, ParameterError
+from chunkseg.errors import KindError, ParameterError, PixelError
 from chunkseg.geometry.boxes import Grid, Shape, add_halos
 from chunkseg.geometry.calibration import spacing_of, unit_of
 from chunkseg.geometry.layout import Layout
@@ -24,10 +23,13 @@ from chunkseg.plan.blocks import block_shape as shape_of_blocks
 from chunkseg.plan.parameters import Parameters
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.lesson import Lesson
+from chunkseg.runner.outcome import Outcome, Seconds, add_seconds, timed
 from chunkseg.runner.staging import needs_staging, stage
 from chunkseg.runner.sweep import Input
+from chunkseg.storage.claim import claim
+from chunkseg.storage.ome import Frames
 from chunkseg.storage.opening import from_array, open_image
-from chunkseg.storage.output import KEPT, Frames, Output
+from chunkseg.storage.output import KEPT
 
 Image = str | os.PathLike[str] | Any
 Progress = Callable[[str, int, int], None]
@@ -86,6 +88,10 @@ class Workflow(Parameters):
     ) -> Result:
         """Run the workflow out of core and write the result to a folder.
 
+        The same call after an interruption of any kind goes on with what is done and ends with the
+        same bytes; of a complete run it returns the result, and of an image that has grown along
+        ``t`` it does the new frames.
+
         Parameters
         ----------
         image : path, DataArray, dask, zarr or NumPy array
@@ -102,7 +108,7 @@ class Workflow(Parameters):
         until : "mask", optional
             Stop there and write the mask.
         block_shape : sequence of int, optional
-            Shape of the blocks along the spatial axes.
+            Shape of the blocks along the spatial axes; a run that goes on keeps the one it has.
         workers : int, optional
             Number of threads; as many as there are cores by default. With an active
             ``dask.distributed`` client its workers are used instead.
@@ -121,41 +127,60 @@ class Workflow(Parameters):
         ------
         ParameterError, KindError, PixelError, PathError, FormatError, OutputExistsError
             For what can't be run; nothing is left behind then.
+        BusyError
+            If another run is writing to ``out``.
+        BlocksError
+            If some blocks could not be done, as for a corrupted input chunk; all else is, and the
+            same call goes on once the cause is mended.
         """
         _check_options(keep, until, workers)
         opened = _opened(image, channel)
         self._check_image(opened, input_is_mask)
-        execution = Execution(workers)
         given = Given.of(opened)
-        block = shape_of_blocks(given.layout.frame_shape, block_shape)
+        shape = shape_of_blocks(given.layout.frame_shape, block_shape)
         frames = _frames(opened, given.layout)
+        kept = sorted({*keep, *(["mask"] if until == "mask" else [])})
+        identity = run_identity(
+            self.as_dict(), opened, given, frames, until=until, keep=kept, mask=input_is_mask
+        )
+        path = Path(out).expanduser()
         folder = Path(scratch).expanduser() if scratch is not None else None
-        output = Output.start(Path(out).expanduser(), folder, overwrite)
-        tell = progress or (lambda name, done, total: None)
-        kept = frozenset(keep) | ({"mask"} if until == "mask" else set())
-        try:
+        with claim(path, identity, {"block_shape": shape}, folder, overwrite) as output:
+            if output.standing == "complete":
+                _log.info("%s is complete already: nothing to do", path)
+                return Result.open(path)
             lesson = Lesson(
                 parameters=self,
                 image=Input.of(given.data, given.layout),
                 is_mask=input_is_mask,
                 frames=frames,
-                grid=Grid.regular(given.layout.frame_shape, block),
+                grid=Grid.regular(given.layout.frame_shape, output.started.settings["block_shape"]),
                 output=output,
-                keep=kept,
+                keep=frozenset(kept),
                 until=until,
-                execution=execution,
-                progress=tell,
+                execution=Execution(workers),
+                progress=progress or (lambda name, done, total: None),
             )
-            halo = self._halo(given.layout.ndim, input_is_mask)
-            if needs_staging(lesson.image, block, halo, execution):
-                with lesson.timed("stage"):
-                    lesson.image = stage(lesson.image, output, execution, tell)
+            self._carry_out(lesson, opened)
+        return Result.open(path)
+
+    def _carry_out(self, lesson: Lesson, image: xr.DataArray) -> None:
+        """Run the passes and complete the output; what refuses to begin leaves nothing behind."""
+        staging: Seconds = {}
+        execution, output = lesson.execution, lesson.output
+        try:
+            halo = self._halo(lesson.grid.ndim, lesson.is_mask)
+            if needs_staging(lesson.image, lesson.block, halo, execution):
+                with timed("stage", staging):
+                    lesson.image = stage(lesson.image, output, execution, lesson.progress)
             lesson.run()
-            self._finish(lesson, opened)
-        except ChunksegError:
-            output.abandon()
+        except (ParameterError, KindError, PixelError):
+            if output.standing == "new" and not lesson.any_done:
+                output.abandon()
             raise
-        return Result.open(output.path)
+        outcome = Outcome.gathered(output, lesson.groups())
+        add_seconds(outcome.seconds, staging)
+        self._finish(lesson, outcome, image)
 
     def _halo(self, ndim: int, is_mask: bool) -> Shape:
         erosion = ErodeBall(self.erosion_radius, ndim).halo
@@ -197,18 +222,17 @@ class Workflow(Parameters):
             f"blurring; the same threshold is {value:g}/{top} = {value / top:.6g}"
         )
 
-    def _finish(self, lesson: Lesson, image: xr.DataArray) -> None:
+    def _finish(self, lesson: Lesson, outcome: Outcome, image: xr.DataArray) -> None:
         """Write the tables and what is told of the run."""
-        lesson_warnings = warnings_of(lesson)
-        for text in lesson_warnings:
+        warnings = warnings_of(lesson, outcome)
+        for text in warnings:
             _log.warning(text)
-        run = run_facts(lesson, image, lesson_warnings)
-        self.save(lesson.output.path / "workflow.toml")
-        if lesson.until == "mask":
+        run = run_facts(lesson, outcome, image, warnings)
+        self.save(lesson.output.building() / "workflow.toml")
+        if outcome.table is None:
             lesson.output.complete(run)
             return
-        table = pd.concat(lesson.tables, ignore_index=True)
-        lesson.output.finish(table, summary_facts(table, lesson), run)
+        lesson.output.finish(outcome.table, summary_facts(lesson, outcome), run)
 
 
 def _check_options(keep: Collection[str], until: str | None, workers: int | None) -> None:

@@ -3,16 +3,18 @@
 range -> histogram -> seeds -> objects -> labels, each a sweep over the blocks of the group's
 frames, with a merge of its records behind it. Intermediates live in scratch arrays of the group and
 go with it. Every pass reads the image itself and blurs anew what it needs.
+
+A run that was interrupted is taken up by running it again: finished groups are known, finished
+blocks have records, and all else (merges, look-up tables) follows from these.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -34,6 +36,7 @@ from chunkseg.passes.threshold import (
 )
 from chunkseg.plan.parameters import Parameters
 from chunkseg.runner.execution import Execution
+from chunkseg.runner.failures import FailedBlocksError
 from chunkseg.runner.lesson_tasks import (
     LabelsTask,
     Masking,
@@ -41,13 +44,15 @@ from chunkseg.runner.lesson_tasks import (
     SeedsRecord,
     SeedsTask,
 )
+from chunkseg.runner.outcome import FrameFacts, Seconds, timed
 from chunkseg.runner.sweep import REGION_BLOCKS, Input, Sweeper, Task
 from chunkseg.runner.tasks import Chained, CountsTask, RangeTask
 from chunkseg.storage.arrays import Sink, create_array
-from chunkseg.storage.leaves import ZarrSource
 from chunkseg.storage.lookups import LookedUp, Lookups
-from chunkseg.storage.output import KEPT, LABELS, Frames, Output
+from chunkseg.storage.ome import Frames
+from chunkseg.storage.output import KEPT, LABELS, Output
 from chunkseg.storage.records import Records
+from chunkseg.storage.scratch import ScratchSource
 
 R = TypeVar("R")
 Skip = set[tuple[int, int]]
@@ -55,16 +60,9 @@ Skip = set[tuple[int, int]]
 PROPERTIES = ("label", "area", "bbox", "centroid")
 INTENSITIES = ("intensity_mean", "intensity_min", "intensity_max")
 NBINS = 256
+ATTEMPTS = 3
 
-
-@dataclass
-class FrameFacts:
-    """What is told of one frame: in ``run.json`` and on the screen."""
-
-    threshold: Any = None
-    constant: bool = False
-    foreground_fraction: float = math.nan
-    counts: dict[str, int] = field(default_factory=dict)
+_log = logging.getLogger("chunkseg")
 
 
 @dataclass
@@ -93,8 +91,6 @@ class Lesson:
         Where tasks run.
     progress
         Called as ``progress(pass, blocks done, blocks in all)``.
-    facts, tables, seconds
-        What has come out so far: per frame, and per pass (wall and CPU time of this process).
     """
 
     parameters: Parameters
@@ -107,26 +103,38 @@ class Lesson:
     until: str | None
     execution: Execution
     progress: Callable[[str, int, int], None]
-    facts: dict[int, FrameFacts] = field(default_factory=dict)
-    tables: list[pd.DataFrame] = field(default_factory=list)
-    seconds: dict[str, dict[str, float]] = field(default_factory=dict)
     sinks: dict[str, Sink] = field(default_factory=dict)
 
     def run(self) -> None:
-        """Do all frames, a group of them at a time."""
+        """Do all frames, a group of them at a time, but for those that are done.
+
+        Raises
+        ------
+        FailedBlocksError
+            If blocks could not be done; the groups that they do not belong to are.
+        """
+        failed: list[FailedBlocksError] = []
+        for frames in self.groups():
+            if self.output.group(frames) is None:
+                try:
+                    _Group(self, frames).run()
+                except FailedBlocksError as error:
+                    failed.append(error)
+        if failed:
+            blocks = [block for error in failed for block in error.failed]
+            raise FailedBlocksError(blocks, len(self.grid) * self.frames.layout.frames)
+
+    @property
+    def any_done(self) -> bool:
+        """Whether any group of frames is done."""
+        return any(self.output.group(frames) is not None for frames in self.groups())
+
+    def groups(self) -> Iterator[range]:
+        """Frames that are done together: many small ones, or one that is large."""
         total = self.frames.layout.frames
         size = max(1, REGION_BLOCKS // len(self.grid))
-        for first in range(0, total, size):
-            _Group(self, range(first, min(first + size, total))).run()
-
-    @contextmanager
-    def timed(self, name: str) -> Iterator[None]:
-        """Add the time spent to that of a pass."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        yield
-        spent = self.seconds.setdefault(name, {"wall": 0.0, "cpu": 0.0})
-        spent["wall"] += time.perf_counter() - wall
-        spent["cpu"] += time.process_time() - cpu
+        for first in range(self.output.started.first, total, size):
+            yield range(first, min(first + size, total))
 
     @cached_property
     def block(self) -> tuple[int, ...]:
@@ -161,27 +169,46 @@ class _Group:
     frames: range
 
     def run(self) -> None:
-        """Do the frames of the group."""
-        folder = self.lesson.output.scratch / f"frames-{self.frames.start:06d}"
-        folder.mkdir()
-        self.folder = folder
-        for frame in self.frames:
-            self.lesson.facts[frame] = FrameFacts()
+        """Do the frames of the group; what of the scratch turns out damaged, again."""
+        name = f"frames-{self.frames.start:06d}-{self.frames.stop:06d}"
+        self.folder = self.lesson.output.scratch / name
+        self.folder.mkdir(exist_ok=True)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                content, table = self._passes()
+                break
+            except FailedBlocksError as error:
+                if not error.scratch_only or attempt == ATTEMPTS:
+                    raise
+                _log.warning("scratch is damaged; what is lost is computed again (%s)", error)
+        self.lesson.output.keep_group(self.frames, content, table)
+        shutil.rmtree(self.folder)
+
+    def _passes(self) -> tuple[dict[str, Any], pd.DataFrame | None]:
+        """Carry out the passes; return what is told of the frames, and their objects."""
+        self.facts = {frame: FrameFacts() for frame in self.frames}
+        self.seconds: Seconds = {}
         masking = self._masking()
         seeds = self._seeds(masking)
-        if seeds is not None:
-            self._labels(*self._objects(*seeds))
-        shutil.rmtree(folder)
+        table = None if seeds is None else self._labels(*self._objects(*seeds))
+        facts = [asdict(self.facts[frame]) for frame in self.frames]
+        return {"frames": facts, "seconds": self.seconds}, table
 
     def _sweep(
-        self, task: Task[R], inputs: Sequence[Input], kind: type[R], skip: Skip | None = None
+        self,
+        task: Task[R],
+        inputs: Sequence[Input],
+        kind: type[R],
+        skip: Skip | None = None,
+        sinks: Sequence[Sink | None] = (),
     ) -> Records[R]:
         """Sweep over the group's blocks and return the records."""
         lesson = self.lesson
         sweeper: Sweeper[R] = Sweeper(lesson.grid, self.frames, lesson.execution, lesson.progress)
         records = Records(kind, self.folder / "records" / task.name)
-        with lesson.timed(task.name):
-            return sweeper.run(task, inputs, records, skip or ())
+        written = [sink for sink in sinks if sink is not None]
+        with timed(task.name, self.seconds):
+            return sweeper.run(task, inputs, records, skip or (), written)
 
     def _scratch(self, name: str) -> Sink:
         layout = self.lesson.frames.layout
@@ -204,7 +231,7 @@ class _Group:
                 self._ranges(Chained(lesson.grid.frame, ()))
             thresholds = dict.fromkeys(self.frames, given)
         for frame, threshold in thresholds.items():
-            lesson.facts[frame].threshold = float(threshold)
+            self.facts[frame].threshold = float(threshold)
         return Masking(blur, thresholds, ndim)
 
     def _ranges(self, chained: Chained) -> dict[int, tuple[Any, Any]]:
@@ -225,7 +252,7 @@ class _Group:
             low, high = ranges[frame]
             histogram = merge_counts((r for _, r in records), low, high, NBINS)
             thresholds[frame] = otsu(histogram, low, high)
-            self.lesson.facts[frame].constant = bool(low == high)
+            self.facts[frame].constant = bool(low == high)
         for frame, found in self.ranges.frames():
             self._note_empty(list(found), thresholds[frame])
         return thresholds
@@ -250,14 +277,14 @@ class _Group:
         erosion = ErodeBall(radius, ndim) if radius and not stop else None
         mask_sink = lesson.kept("mask", np.uint8)
         task = SeedsTask(lesson.grid.frame, masking, erosion, rule, sink, mask_sink)
-        found = self._sweep(task, [lesson.image], SeedsRecord, self.empty)
+        found = self._sweep(task, [lesson.image], SeedsRecord, self.empty, sinks=(sink, mask_sink))
         masks = {}
         for frame, group in found.frames():
             masks[frame] = rule.merge(((b, r.mask) for b, r in group), lesson.grid)
-            lesson.facts[frame].counts["mask"] = masks[frame].count
+            self.facts[frame].counts["mask"] = masks[frame].count
         for frame, group in found.frames():
             foreground = sum(r.foreground for _, r in group)
-            lesson.facts[frame].foreground_fraction = foreground / lesson.grid.frame.size
+            self.facts[frame].foreground_fraction = foreground / lesson.grid.frame.size
         if sink is None:
             return None
         seeds = masks
@@ -267,7 +294,7 @@ class _Group:
                 for frame, group in found.frames()
             }
         for frame, components in seeds.items():
-            lesson.facts[frame].counts["eroded"] = components.count
+            self.facts[frame].counts["eroded"] = components.count
         return sink, seeds
 
     def _objects(
@@ -279,7 +306,7 @@ class _Group:
         tables = {f: c.lookup(np.arange(1, c.count + 1, dtype=dtype)) for f, c in seeds.items()}
         lookups = self._lookups("seeds", tables)
         layout = lesson.frames.layout
-        source = LookedUp(ZarrSource(local.array), layout, lesson.grid, lookups)
+        source = LookedUp(ScratchSource(local.array), layout, lesson.grid, lookups)
         expansion = Expand(lesson.parameters.distance, (1.0,) * ndim)
         rule = ComponentsPass(ndim, border=self._border())
         names = [name for name in KEPT if name != "mask" and name in lesson.keep]
@@ -287,7 +314,9 @@ class _Group:
         sink = self._scratch("objects")
         task = ObjectsTask(lesson.grid.frame, expansion, rule, sink, keep)
         skip = self._out_of_reach(seeds, expansion.halo)
-        found = self._sweep(task, [Input(source, layout)], ComponentsRecord, skip)
+        found = self._sweep(
+            task, [Input(source, layout)], ComponentsRecord, skip, sinks=(sink, *keep.values())
+        )
         return sink, {f: rule.merge(records, lesson.grid) for f, records in found.frames()}
 
     def _border(self) -> Border | None:
@@ -312,27 +341,29 @@ class _Group:
                     skip.add((frame, block.number))
         return skip
 
-    def _labels(self, local: Sink, objects: dict[int, Components]) -> None:
+    def _labels(self, local: Sink, objects: dict[int, Components]) -> pd.DataFrame:
         """Drop objects at the border, number the rest, write and measure them."""
         lesson = self.lesson
         kept = {f: ~c.touches for f, c in objects.items()}
         counts = {f: int(k.sum()) for f, k in kept.items()}
         dtype = np.dtype(lesson.label_dtype(max(counts.values())))
-        tables = {
+        numbers = {
             f: c.lookup((np.cumsum(kept[f]) * kept[f]).astype(dtype)) for f, c in objects.items()
         }
-        lookups = self._lookups("objects", tables)
+        lookups = self._lookups("objects", numbers)
         images = [] if lesson.is_mask else [lesson.image]
         sink = lesson.written(LABELS.removesuffix(".ome.zarr"), dtype)
         task = LabelsTask(lookups, sink, self._measures(), len(images))
-        source = Input(ZarrSource(local.array), lesson.frames.layout)
+        source = Input(ScratchSource(local.array), lesson.frames.layout)
         skip = self._out_of_reach(objects, (0,) * lesson.grid.ndim)
-        found = self._sweep(task, [source, *images], MeasureRecord, skip)
+        found = self._sweep(task, [source, *images], MeasureRecord, skip, sinks=(sink,))
+        tables = []
         for frame, records in found.frames():
-            lesson.facts[frame].counts["expanded"] = objects[frame].count
-            lesson.facts[frame].counts["final"] = counts[frame]
+            self.facts[frame].counts["expanded"] = objects[frame].count
+            self.facts[frame].counts["final"] = counts[frame]
             sums = self._measures().merge(r for _, r in records)
-            lesson.tables.append(self._table(frame, sums))
+            tables.append(self._table(frame, sums))
+        return pd.concat(tables, ignore_index=True)
 
     def _measures(self) -> Measures:
         names = PROPERTIES if self.lesson.is_mask else PROPERTIES + INTENSITIES

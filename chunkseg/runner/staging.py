@@ -17,9 +17,10 @@ from chunkseg.runner.execution import Execution
 from chunkseg.runner.sweep import Input, Sweeper
 from chunkseg.runner.tasks import StoreTask
 from chunkseg.storage.arrays import Sink, create_array
-from chunkseg.storage.leaves import MemorySource, ZarrSource
+from chunkseg.storage.leaves import MemorySource
 from chunkseg.storage.output import Output
 from chunkseg.storage.records import Records
+from chunkseg.storage.scratch import ScratchSource
 from chunkseg.storage.sources import amplification, default_chunks
 
 MOST_DECODED = 10.0
@@ -50,8 +51,11 @@ def stage(
     else:
         lengths = default_chunks(data, layout.looped, STAGE_VOXELS)
     block = [lengths[axis] for axis in layout.spatial]
-    array = create_array(output.scratch / "input.zarr", layout, block, data.dtype)
+    folder = output.scratch / f"input-{layout.frames}"
+    array = create_array(folder / "input.zarr", layout, block, data.dtype)
     grid = Grid.regular(layout.frame_shape, block)
     sweeper: Sweeper[VoxelCount] = Sweeper(grid, range(layout.frames), execution, progress)
-    sweeper.run(StoreTask(Sink(array, layout), "stage"), [image], Records(VoxelCount))
-    return Input(ZarrSource(array), layout)
+    sink = Sink(array, layout)
+    records = Records(VoxelCount, folder / "records")
+    sweeper.run(StoreTask(sink, "stage"), [image], records, sinks=[sink])
+    return Input(ScratchSource(array), layout)

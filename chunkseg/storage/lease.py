@@ -17,7 +17,7 @@ from pathlib import Path
 
 import filelock
 
-from chunkseg.errors import BusyError
+from chunkseg.errors import BusyError, PathError
 
 LOCK = "lease.lock"
 HOLDER = "lease.json"
@@ -25,27 +25,42 @@ HOLDER = "lease.json"
 
 @contextmanager
 def lease(folder: Path) -> Iterator[None]:
-    """Hold the lease on a folder, which must be there.
+    """Hold the lease on a folder, which is made if it is not there.
 
     Raises
     ------
     BusyError
         If another run holds it.
+    PathError
+        If the folder can't be made.
     """
-    lock = filelock.FileLock(folder / LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        raise BusyError(
-            f"another run is writing to {folder.parent} ({holder(folder)}); wait for it, stop it, "
-            "or choose another folder"
-        ) from None
+    lock = _acquired(folder)
     try:
         note = {"host": platform.node(), "process": os.getpid()}
         (folder / HOLDER).write_text(json.dumps(note), encoding="utf-8")
         yield
     finally:
         (folder / HOLDER).unlink(missing_ok=True)
+        lock.release()
+
+
+def _acquired(folder: Path) -> filelock.BaseFileLock:
+    """Take the lock; again, if a holder that has just ended removed the folder with it."""
+    lock = filelock.FileLock(folder / LOCK, timeout=0)
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except filelock.Timeout:
+            raise BusyError(
+                f"another run is writing to {folder.parent} ({holder(folder)}); wait for it, stop "
+                "it, or choose another folder"
+            ) from None
+        except OSError as error:
+            reason = error.strerror or error
+            raise PathError(f"can't write to {folder.parent}: {reason}") from error
+        if (folder / LOCK).exists():
+            return lock
         lock.release()
 
 

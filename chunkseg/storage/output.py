@@ -1,182 +1,221 @@
-"""The folder that a run writes: what is in it, when it is complete, what may be overwritten.
+"""The folder that a run writes: how it is filled and completed.
 
-While a run is under way its folder holds ``.chunkseg/``, with the scratch arrays and records and a
-list of what the run writes. ``run.json`` comes last, by an atomic rename: a folder without it is
-not complete. Overwriting removes what such a list names and nothing else.
+While a run is under way its folder holds ``.chunkseg/``: who the run is (``started.json``), the
+lease, the scratch arrays and records, what is known of finished frames (``groups/``), and, under
+construction, what it will hold in the end (``output/``). Completion moves that to its place and
+``run.json`` last, each by a rename that can be taken up again where it stopped; so a folder with
+``run.json`` is complete, and one without it is not.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
-import zarr
 
-from chunkseg.errors import IncompleteError, OutputExistsError, PathError
+from chunkseg.errors import IncompleteError, PathError
 from chunkseg.geometry.boxes import Shape
-from chunkseg.geometry.layout import Layout
 from chunkseg.storage.arrays import Sink, create_array
+from chunkseg.storage.commit import committed, write_json
+from chunkseg.storage.identity import Identity
+from chunkseg.storage.ome import Frames, write_label_group
 
 RUN = "run.json"
 STATE = ".chunkseg"
+STARTED = "started.json"
 LABELS = "labels.ome.zarr"
 TABLE = "objects.parquet"
 KEPT = ("mask", "seeds", "expanded")
 CSV_ROWS = 5_000_000
 
-_FILES = (LABELS, *(f"{k}.ome.zarr" for k in KEPT), TABLE, "objects.csv", "summary.json")
-WRITTEN = (*_FILES, "workflow.toml", RUN)
+ARRAYS = (LABELS, *(f"{k}.ome.zarr" for k in KEPT))
+WRITTEN = (*ARRAYS, TABLE, "objects.csv", "summary.json", "workflow.toml", RUN)
 
 
 @dataclass(frozen=True)
-class Frames:
-    """Axes and calibration of the arrays that a run writes.
+class Started:
+    """What ``started.json`` holds.
 
     Attributes
     ----------
-    dims
-        Names of the axes: ``t`` first if there is one, then the spatial axes.
-    layout
-        Their lengths and roles.
-    spacing, origin, units
-        Of each axis.
+    identity
+        Who the run is.
+    settings
+        What was chosen when it began and stays, such as the shape of the blocks.
+    scratch
+        Where intermediates go.
+    first
+        First frame to be done; those before it are taken from an earlier, complete run.
     """
 
-    dims: tuple[str, ...]
-    layout: Layout
-    spacing: tuple[float, ...]
-    origin: tuple[float, ...]
-    units: tuple[str, ...]
+    identity: Identity
+    settings: dict[str, Any]
+    scratch: Path
+    first: int = 0
+
+    @classmethod
+    def read(cls, state: Path) -> Started | None:
+        """Read it; None where there is none, or none that can be read."""
+        try:
+            content = json.loads((state / STARTED).read_text(encoding="utf-8"))
+            identity = Identity.from_json(content["identity"])
+            scratch = Path(content["scratch"])
+            return cls(identity, content["settings"], scratch, content["first"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write(self, state: Path) -> None:
+        """Write it."""
+        content = {
+            "identity": self.identity.as_json(),
+            "settings": self.settings,
+            "scratch": str(self.scratch),
+            "first": self.first,
+        }
+        write_json(state / STARTED, content)
 
 
 @dataclass(frozen=True)
 class Output:
-    """The folder of one run.
+    """The folder of one run, claimed.
 
     Attributes
     ----------
     path
         The folder.
-    scratch
-        Where intermediates go.
-    created
-        Whether the folder was made by this run.
+    started
+        Who the run is and what it began with.
+    standing
+        Whether the run is new, goes on where one stopped, or is complete already.
     """
 
     path: Path
-    scratch: Path
-    created: bool
+    started: Started
+    standing: Literal["new", "resumed", "complete"]
 
-    @classmethod
-    def start(cls, path: Path, scratch: Path | None, overwrite: bool) -> Output:
-        """Claim a folder for a run.
+    @property
+    def state(self) -> Path:
+        """Folder of what is needed until the run is complete."""
+        return self.path / STATE
 
-        Raises
-        ------
-        OutputExistsError
-            If the folder holds a result, an interrupted run, or files of the names that a run
-            writes, and ``overwrite`` does not allow to remove them.
-        PathError
-            If the folder can't be made.
-        """
-        _check(path, overwrite)
-        created = not path.exists()
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            _remove_former(path)
-            state = path / STATE
-            state.mkdir()
-            folder = state / "scratch"
-            if scratch is not None:
-                folder = scratch / f"chunkseg-{uuid.uuid4().hex[:12]}"
-            folder.mkdir(parents=True)
-        except OSError as error:
-            raise PathError(f"can't write to {path}: {error.strerror or error}") from error
-        _write_json(state / "started.json", {"writes": WRITTEN, "scratch": str(folder)})
-        return cls(path, folder, created)
+    @property
+    def scratch(self) -> Path:
+        """Folder of the intermediates."""
+        return self.started.scratch
 
     def array(self, name: str, frames: Frames, block: Shape, dtype: Any) -> Sink:
-        """Create an OME-Zarr label image (level ``0`` only) and return where its blocks go."""
-        folder = self.path / f"{name}.ome.zarr"
-        zarr.create_group(store=str(folder), attributes={"ome": _ome(name, frames)})
+        """OME-Zarr label image (level ``0`` only), created or, in a resumed run, opened."""
+        folder = self.state / "output" / f"{name}.ome.zarr"
         array = create_array(folder / "0", frames.layout, block, dtype, frames.dims)
+        write_label_group(folder, name, frames)
         return Sink(array, frames.layout)
+
+    def group(self, frames: range) -> dict[str, Any] | None:
+        """What was kept of a group of frames, with its table; None if it is not done."""
+        path = self._group(frames)
+        if not path.exists():
+            return None
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        table = path.with_suffix(".parquet")
+        return content | {"table": pd.read_parquet(table) if table.exists() else None}
+
+    def keep_group(
+        self, frames: range, content: Mapping[str, Any], table: pd.DataFrame | None
+    ) -> None:
+        """Keep what came out of a group of frames: the sign that it is done."""
+        path = self._group(frames)
+        path.parent.mkdir(exist_ok=True)
+        if table is not None:
+            with committed(path.with_suffix(".parquet")) as partial:
+                table.to_parquet(partial, index=False)
+        write_json(path, content)
+
+    def _group(self, frames: range) -> Path:
+        return self.state / "groups" / f"{frames.start:06d}-{frames.stop:06d}.json"
+
+    def former(self) -> tuple[dict[str, Any], pd.DataFrame] | None:
+        """``run.json`` and table of the complete run that this one adds frames to."""
+        if not self.started.first:
+            return None
+        run = json.loads((self.state / "former.json").read_text(encoding="utf-8"))
+        return run, pd.read_parquet(self.state / "former.parquet")
 
     def finish(
         self, table: pd.DataFrame, summary: Mapping[str, Any], run: Mapping[str, Any]
     ) -> None:
-        """Write the tables, then ``run.json``; remove the scratch.
+        """Write the tables and complete the run.
 
         A table of more than ``CSV_ROWS`` rows is written as Parquet only.
         """
-        table.to_parquet(self.path / TABLE, index=False)
+        folder = self.building()
+        with committed(folder / TABLE) as partial:
+            table.to_parquet(partial, index=False)
         if len(table) <= CSV_ROWS:
-            table.to_csv(self.path / "objects.csv", index=False)
-        _write_json(self.path / "summary.json", summary)
+            with committed(folder / "objects.csv") as partial:
+                table.to_csv(partial, index=False)
+        write_json(folder / "summary.json", summary)
         self.complete(run)
 
+    def building(self) -> Path:
+        """Folder of what will be moved to its place in the end."""
+        folder = self.state / "output"
+        folder.mkdir(exist_ok=True)
+        return folder
+
     def complete(self, run: Mapping[str, Any]) -> None:
-        """Write ``run.json``, the sign of completeness, and remove the scratch."""
-        files = [name for name in WRITTEN if (self.path / name).exists()]
-        _write_json(self.path / RUN, {**run, "files": [*files, RUN]})
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        shutil.rmtree(self.path / STATE, ignore_errors=True)
+        """Move everything to its place, ``run.json`` last, and remove the scratch."""
+        folder = self.building()
+        files = [name for name in WRITTEN if (folder / name).exists()]
+        content = {**run, "identity": self.started.identity.as_json(), "files": [*files, RUN]}
+        write_json(self.state / RUN, content)
+        publish(self.path)
 
     def abandon(self) -> None:
         """Remove everything that this run has written."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        _remove_former(self.path)
-        if self.created and not any(self.path.iterdir()):
-            self.path.rmdir()
+        remove_written(self.path)
 
 
-def _check(path: Path, overwrite: bool) -> None:
-    if path.exists() and not path.is_dir():
-        raise OutputExistsError(f"{path} is a file; give a folder for the output")
-    state = _former(path)
-    if state and not overwrite:
-        raise OutputExistsError(
-            f"{path} holds {state}; choose another folder, or overwrite it (--overwrite, "
-            "overwrite=True), which removes only what chunkseg wrote there"
-        )
-    foreign = [] if state else [name for name in WRITTEN if (path / name).exists()]
-    if foreign:
-        raise OutputExistsError(
-            f"{path} holds {', '.join(foreign)}, which chunkseg did not write and will not "
-            "overwrite; choose another folder"
-        )
+def publish(path: Path) -> None:
+    """Move what is finished to its place; may be taken up again at any point."""
+    state = path / STATE
+    started = Started.read(state)
+    for name in WRITTEN:
+        if name != RUN and (state / "output" / name).exists():
+            (state / "output" / name).replace(path / name)
+    (state / RUN).replace(path / RUN)
+    if started is not None:
+        shutil.rmtree(started.scratch, ignore_errors=True)
+    clear_state(path)
 
 
-def _former(path: Path) -> str:
-    """Say what former run a folder holds: a finished or an interrupted one, or none."""
-    if (path / STATE / "started.json").exists():
-        return "an interrupted run"
-    if (path / RUN).exists() and "chunkseg" in read_run(path).get("versions", {}):
-        return "the result of a run"
-    return ""
-
-
-def _remove_former(path: Path) -> None:
-    if not _former(path):
-        return
+def remove_written(path: Path) -> None:
+    """Remove what runs write, and nothing else."""
+    started = Started.read(path / STATE)
     (path / RUN).unlink(missing_ok=True)
-    started = path / STATE / "started.json"
-    if started.exists():
-        shutil.rmtree(json.loads(started.read_text())["scratch"], ignore_errors=True)
-    for name in (*WRITTEN, STATE):
-        target = path / name
-        if target.is_dir():
-            shutil.rmtree(target)
-        else:
-            target.unlink(missing_ok=True)
+    if started is not None:
+        shutil.rmtree(started.scratch, ignore_errors=True)
+    for name in WRITTEN:
+        _remove(path / name)
+    clear_state(path)
+
+
+def clear_state(path: Path) -> None:
+    """Remove what is needed until a run is complete, but for the lease."""
+    for inside in (path / STATE).iterdir():
+        if not inside.name.startswith("lease"):
+            _remove(inside)
+
+
+def _remove(target: Path) -> None:
+    if target.is_dir():
+        shutil.rmtree(target)
+    else:
+        target.unlink(missing_ok=True)
 
 
 def read_run(path: Path) -> dict[str, Any]:
@@ -195,43 +234,9 @@ def read_run(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = json.loads((path / RUN).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise IncompleteError(
-            f"{path} holds no complete result ({RUN} is missing): run the same command again"
+            f"{path} holds no complete result ({RUN} is missing): give the same command again to "
+            "go on with it"
         ) from None
     except ValueError as error:
         raise IncompleteError(f"{path / RUN} is damaged ({error}); run again") from error
     return content if isinstance(content, dict) else {}
-
-
-def _write_json(path: Path, content: Any) -> None:
-    """Write JSON so that it is there complete, and on disk, or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1, default=_plain)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} can't be written as JSON")
-
-
-def _ome(name: str, frames: Frames) -> dict[str, Any]:
-    """OME-Zarr 0.5 metadata of a label image of one level."""
-    axes = [_ome_axis(d, u) for d, u in zip(frames.dims, frames.units, strict=True)]
-    placing: list[dict[str, Any]] = [{"type": "scale", "scale": list(frames.spacing)}]
-    if any(frames.origin):
-        placing.append({"type": "translation", "translation": list(frames.origin)})
-    dataset = {"path": "0", "coordinateTransformations": placing}
-    return {
-        "version": "0.5",
-        "multiscales": [{"name": name, "axes": axes, "datasets": [dataset]}],
-        "image-label": {"version": "0.5"},
-    }
-
-
-def _ome_axis(dim: str, unit: str) -> dict[str, str]:
-    axis = {"name": dim, "type": "time" if dim == "t" else "space"}
-    return axis if unit == "pixel" else axis | {"unit": unit}
