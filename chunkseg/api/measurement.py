@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,6 +18,7 @@ from chunkseg.geometry.units import PIXEL, unit_symbol
 from chunkseg.passes import tables
 from chunkseg.passes.extra import extras_of
 from chunkseg.passes.measure import KINDS, choose
+from chunkseg.plan.memory import bytes_of
 from chunkseg.storage.sources import source_of
 
 
@@ -28,6 +30,7 @@ def regionprops_table(
     spacing: Any = None,
     extra_properties: Iterable[Callable[..., Any]] | None = None,
     scratch: Scratch = None,
+    memory_limit: int | str | None = None,
 ) -> pd.DataFrame:
     """Measure the regions of a label image, region by region of blocks.
 
@@ -55,6 +58,14 @@ def regionprops_table(
         Where to keep the labels, so that lazily computed ones are computed only once although
         objects' crops read them again. None does so for such labels above 2**28 voxels in a
         temporary folder, False never.
+    memory_limit : int or str, optional
+        Memory that measuring whole objects (hulls, Feret diameters, filled areas, medians and
+        ``extra_properties``) may take at one time in a process: bytes, or text as ``"2GiB"``. By
+        default a quarter of what the machine, its container or a cluster's worker gives. Each
+        thread has its share. An object that needs more is measured piece by piece where that
+        gives the same (hulls, Feret diameters, medians of integers of up to 16 bits); else it has
+        NaN there (None where a function gives no numbers), and a warning names the object and the
+        size that it needs.
 
     Returns
     -------
@@ -71,8 +82,8 @@ def regionprops_table(
         for by name that is not defined for their number of axes.
     ParameterError
         For an unknown property, negative labels, an intensity without an image, images of
-        different shape or coordinates, a property that is not defined for the spacing, or a
-        function that can't be used.
+        different shape or coordinates, a property that is not defined for the spacing, a
+        function that can't be used, or a memory limit that is no amount of memory.
 
     Notes
     -----
@@ -102,6 +113,25 @@ def regionprops_table(
     0      1   2.0         0.0         0.5
     1      2   1.0         1.0         2.0
     """
+    asked = (spacing, extra_properties, scratch, memory_limit)
+    return measured(label_image, intensity_image, properties, *asked)
+
+
+def measured(
+    label_image: Any,
+    intensity_image: Any,
+    properties: str | Sequence[str],
+    spacing: Any = None,
+    extra_properties: Iterable[Callable[..., Any]] | None = None,
+    scratch: Scratch = None,
+    memory_limit: int | str | None = None,
+    folder: Path | None = None,
+) -> pd.DataFrame:
+    """Do :func:`regionprops_table`, with the sweep's records in files of a folder if one is given.
+
+    The driver then holds some of the records at a time, and a sweep takes up those it finds there.
+    """
+    limit = None if memory_limit is None else bytes_of(memory_limit)
     given = Given.of(label_image, "label image")
     if given.data.dtype.kind not in "ui":
         raise KindError(
@@ -116,7 +146,7 @@ def regionprops_table(
     if scratch is not None or again:
         into = kept(given, scratch, given.data.dtype)
         given = given if into is None else replace(given, data=written(given, into))
-    table = Measurement(given, images, measures, extras).table()
+    table = Measurement(given, images, measures, extras, limit, folder).table()
     table.attrs["size_unit"] = _size_unit(given, spacing, lengths)
     return table
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class Measurement:
         The user's functions.
     memory_limit
         Bytes that measuring whole objects may take at one time.
+    folder
+        Where the records of the sweep are kept, in files; None for memory.
     """
 
     given: Given
@@ -43,6 +46,7 @@ class Measurement:
     measures: Measures
     extras: Sequence[Extra] = ()
     memory_limit: int | None = None
+    folder: Path | None = None
 
     def table(self) -> pd.DataFrame:
         """Measure: one row per object, frame by frame, after a column for each looped axis."""
@@ -57,6 +61,7 @@ class Measurement:
             progress=silent,
             extras=self.extras,
             memory_limit=self.memory_limit,
+            folder=self.folder,
         )
         counts = [len(frame) for frame in frames]
         table = self._with_frames(pd.concat(frames, ignore_index=True), counts)

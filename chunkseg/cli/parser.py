@@ -138,6 +138,11 @@ def _add_measure(parser: argparse.ArgumentParser) -> None:
         "moments, all)",
     )
     parser.add_argument(
+        "--memory-limit",
+        metavar="BYTES",
+        help="memory for measuring whole objects, as 2GiB; a quarter of the machine's by default",
+    )
+    parser.add_argument(
         "--overwrite", action="store_true", help="replace an earlier output of chunkseg"
     )
 

@@ -7,7 +7,8 @@ from itertools import islice
 from typing import TypeAlias, TypeVar
 
 from chunkseg.geometry.boxes import Block
-from chunkseg.runner.execution import Execution
+from chunkseg.runner.execution import Execution, Failure
+from chunkseg.runner.failures import FailedBlock, FailedBlocksError
 from chunkseg.runner.sweep import REGION_BLOCKS, Input, Task, block_call
 
 R = TypeVar("R")
@@ -40,6 +41,11 @@ def run_boxes(
         Where tasks run.
     progress
         Called as ``progress(name, done, total)``.
+
+    Raises
+    ------
+    FailedBlocksError
+        If a task kept failing; what comes after its batch is not begun.
     """
     done = 0
     name = ""
@@ -54,7 +60,15 @@ def run_boxes(
     for batch in _batches(tasks, at_once):
         name = batch[0][0].name
         calls = [block_call(task, block, inputs) for task, block in batch]
-        records += execution.compute(calls, advance)
+        found = execution.compute(calls, advance)
+        failed = [
+            FailedBlock(name, block, result)
+            for (_, block), result in zip(batch, found, strict=True)
+            if isinstance(result, Failure)
+        ]
+        if failed:
+            raise FailedBlocksError(failed, total)
+        records += found
     return records
 
 

@@ -30,7 +30,7 @@ from chunkseg.passes.measure.merging import (
     sampled,
 )
 from chunkseg.runner.boxes import Progress
-from chunkseg.runner.execution import Call, Execution
+from chunkseg.runner.execution import Call, Execution, Failure
 from chunkseg.storage.records import Records
 
 Columns: TypeAlias = dict[str, NDArray[Any]]
@@ -153,5 +153,9 @@ def _merged(
         progress(NAME, done, len(ranges))
 
     calls = [Call(RangeTask(measures, parts, *limits), NAME) for limits in ranges]
-    found = execution.compute(calls, advance)
+    found: list[Columns] = []
+    for part in execution.compute(calls, advance):
+        if isinstance(part, Failure):
+            raise part.error
+        found.append(part)
     return {name: np.concatenate([part.pop(name) for part in found]) for name in list(found[0])}
