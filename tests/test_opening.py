@@ -22,7 +22,8 @@ from zarr.storage import LocalStore
 
 from chunkseg.errors import ChunksegError, FormatError, KindError, ParameterError, PathError
 from chunkseg.geometry.calibration import spacing_of, unit_of
-from chunkseg.storage.formats.folder import axis_of_names
+from chunkseg.storage.formats.asked import Asked
+from chunkseg.storage.formats.folder import counted_by_words
 from chunkseg.storage.opening import from_array, open_image
 from chunkseg.storage.sources import FileSource, Stack, TiffSource, View, ZarrSource, source_of
 
@@ -516,7 +517,8 @@ def test_ome_tiff_in_default_units_and_with_one_channel(tmp_path: Path) -> None:
 def test_ome_without_pixels(tmp_path: Path) -> None:
     from chunkseg.storage.formats import tiff
 
-    assert tiff._ome("<OME><Image/></OME>")[1] is None
+    assert tiff._ome("<OME><Image/></OME>", 1, 0).channels is None
+    assert tiff._ome("<OME><Image/></OME>", 2, 0).calibration.spacing == {}
 
 
 @pytest.mark.parametrize("layout", ["zlib", "tiles", "gaps", "big", "planes"])
@@ -715,7 +717,7 @@ def test_a_tiff_without_images() -> None:
         series: tuple[()] = ()
 
     with pytest.raises(FormatError, match="without images"):
-        tiff._read("a.tif", Empty(), 0)
+        tiff._read(Asked("a.tif"), Empty())
 
 
 # --- folders and patterns
@@ -773,9 +775,9 @@ def test_stacks_in_time(tmp_path: Path) -> None:
     ],
 )
 def test_axis_of_names(names: list[str], axis: str | None) -> None:
-    found, doubt = axis_of_names(names)
-    assert found == axis
-    assert bool(doubt) == (axis is None)
+    found = counted_by_words(names)
+    assert found.axes == (axis,)
+    assert bool(found.doubt) == (axis is None)
 
 
 def test_names_that_do_not_tell_the_axis(tmp_path: Path) -> None:

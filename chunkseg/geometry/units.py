@@ -34,6 +34,7 @@ _UNITS: dict[str, tuple[str, ...]] = {
     "hour": ("h", "hr", "hrs", "hours"),
     "day": ("d", "days"),
 }
+_TIMES = ("nanosecond", "microsecond", "millisecond", "second", "minute", "hour", "day")
 _CANONICAL = {word: unit for unit, words in _UNITS.items() for word in (unit, *words)}
 
 
@@ -71,6 +72,31 @@ def normalise_unit(text: str) -> str:
         raise FormatError(
             f"the unit {text!r} is not known; pass unit=, for example unit='micrometer'"
         ) from None
+
+
+def is_unit(text: str, *units: str) -> bool:
+    """Whether a text is a spelling of one of some units (canonical names).
+
+    Examples
+    --------
+    >>> is_unit("micron", "micrometer"), is_unit("furlong", "micrometer")
+    (True, False)
+    """
+    try:
+        return normalise_unit(text) in units
+    except FormatError:
+        return False
+
+
+def is_time(text: str) -> bool:
+    """Whether a text is a spelling of a unit of time.
+
+    Examples
+    --------
+    >>> is_time("sec"), is_time("micron"), is_time("furlong")
+    (True, False, False)
+    """
+    return is_unit(text, *_TIMES)
 
 
 def unit_symbol(unit: str) -> str:

@@ -11,27 +11,32 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import xarray as xr
 
-from chunkseg.errors import FormatError, ParameterError, PathError
+from chunkseg.errors import FormatError, ParameterError
 from chunkseg.geometry.calibration import (
     LOOPED,
     Calibration,
     Spacing,
     Unit,
     parse_dims,
+    spacing_of,
     with_coordinates,
 )
-from chunkseg.geometry.units import PIXEL, normalise_unit
+from chunkseg.geometry.units import PIXEL, is_time, is_unit
 from chunkseg.storage.formats import READERS
-from chunkseg.storage.formats.folder import is_pattern
-from chunkseg.storage.formats.found import Found
+from chunkseg.storage.formats.asked import ask, place
+from chunkseg.storage.formats.found import Found, number_of
 from chunkseg.storage.sources import Source, View, as_dask
-from chunkseg.storage.wrapping import Dims, from_array
+from chunkseg.storage.wrapping import Dims, from_array, replaced_axes
 
 Chunks = Sequence[int] | Mapping[str, int]
 
-__all__ = ["from_array", "open_image"]
+__all__ = ["find_image", "from_array", "image_of", "open_image"]
+
+LABELS = "labels"
+LONGEST_AXIS = 2**24
 
 logger = logging.getLogger("chunkseg")
 
@@ -41,6 +46,7 @@ def open_image(
     *,
     channel: str | int | None = None,
     level: int = 0,
+    series: str | int | None = None,
     dims: Dims | None = None,
     spacing: Spacing | None = None,
     unit: Unit | None = None,
@@ -51,11 +57,18 @@ def open_image(
     Parameters
     ----------
     path
-        A zarr array or OME-Zarr image, a TIFF, a folder or glob pattern of TIFFs, or an ``.npy``.
+        A zarr array or OME-Zarr image (a folder, a zip file, or an address such as
+        ``s3://bucket/cells.zarr``), a TIFF, a folder or pattern of TIFFs (in which ``{t}``,
+        ``{c}`` and ``{z}`` may stand for the numbers that count these axes), an ``.npy``, an HDF5
+        data set (``stack.h5:/volumes/raw``), an Imaris file, or what bioio opens. A file at an
+        address is downloaded first if ``simplecache::`` stands before it.
     channel
         Name or number of the one channel to be taken; ``c`` is dropped.
     level
         Resolution level of a multiscale image, 0 the finest.
+    series
+        Name or number of the image, where the file or group holds several: series of a TIFF or of
+        a bioformats2raw collection, fields of a well, arrays of a group, data sets, scenes.
     dims
         Names of the file's axes, one letter of ``t c z y x`` each, instead of what it says. The
         calibration of an axis thereby renamed is not used.
@@ -73,39 +86,77 @@ def open_image(
         dropped, and so is such a ``z`` where the format has five axes for any image; not if
         ``dims`` names them. Where spacing or unit is missing, an axis has spacing 1 in
         ``"pixel"``, and a warning is logged; a resolution for printing does not count. ``t``
-        without calibration counts frames and has no unit. ``attrs["source"]`` is the path.
+        without calibration counts frames and has no unit. Coordinates that xarray stored are kept
+        as they are, falling or uneven; uneven ones are refused by what needs a spacing.
+        ``attrs["source"]`` is the path; ``attrs["kind"]`` is ``"labels"`` where the file says so.
 
     Raises
     ------
     PathError
         If there is nothing at the path, or it can't be read.
     FormatError
-        If it is not an image, is damaged, or does not say what its axes are (pass ``dims``).
+        If it is not an image, is damaged, holds several images, or does not say what its axes are
+        (pass ``dims``). A chunk that can't be decoded raises it when it is read.
     ParameterError
-        If an argument does not fit the image.
+        If an argument does not fit the image, or an optional library is missing.
 
     Examples
     --------
     >>> import tempfile
-    >>> import numpy as np
     >>> file = os.path.join(tempfile.mkdtemp(), "stack.npy")
     >>> np.save(file, np.zeros((4, 5, 6), np.uint16))
     >>> image = open_image(file, spacing=(0.29, 0.26, 0.26), unit="um")
     >>> image.dims, image.x.attrs["units"], image.chunks
     (('z', 'y', 'x'), 'micrometer', ((4,), (5,), (6,)))
     """
-    where = os.path.abspath(os.path.expanduser(os.fspath(path)))
-    found = _find(where, level)
+    where = place(path)
+    return image_of(where, find_image(where, level, series), channel, dims, spacing, unit, chunks)
+
+
+def find_image(where: str, level: int = 0, series: str | int | None = None) -> Found:
+    """Find the image at a place, with all that its metadata say; see :func:`open_image`."""
+    asked = ask(where, level, series)
+    for reader in READERS:
+        if reader.claims(asked):
+            found = reader.read(asked)
+            break
+    else:
+        raise FormatError(
+            f"{where} is not an image in a known format; known are zarr, OME-Zarr, TIFF, folders "
+            "of TIFFs, .npy, HDF5, Imaris, and with bioio more"
+        )
+    source = found.source
+    if source.dtype.kind not in "biuf" or source.ndim < 2 or max(source.shape) > LONGEST_AXIS:
+        raise FormatError(
+            f"{where} has {source.ndim} axes of {source.dtype}, shape {source.shape}; an image has "
+            f"at least two, of at most {LONGEST_AXIS} whole or real numbers each"
+        )
+    return found
+
+
+def image_of(
+    where: str,
+    found: Found,
+    channel: str | int | None = None,
+    dims: Dims | None = None,
+    spacing: Spacing | None = None,
+    unit: Unit | None = None,
+    chunks: Chunks | None = None,
+) -> xr.DataArray:
+    """Put the user's wishes on top of what was found; see :func:`open_image`."""
     names = _names(where, found, dims)
     kept = {n for n, m in zip(names, found.dims, strict=True) if n == m}
     index = _fixed(found, names, channel, keep_single=dims is not None)
     source, rest = _view(found.source, names, index)
-    known = _without_pixel(found.calibration.only(kept)).override(rest, spacing, unit)
+    mine = found.calibration.only(kept)
+    known = _without_pixel(mine, found).override(rest, spacing, unit)
     calibration, missing = known.complete(rest)
     if missing:
-        _tell_missing(where, missing, known)
+        _tell_missing(where, missing, known, found.remark)
+    if dims is None:
+        _tell_swapped(where, found, rest, missing)
     looped = [i for i, d in enumerate(rest) if d in LOOPED]
-    return with_coordinates(
+    image = with_coordinates(
         as_dask(source, _lengths(chunks, rest, source.shape), looped),
         rest,
         calibration.spacing,
@@ -113,43 +164,11 @@ def open_image(
         calibration.origin,
         _channels(found, names, rest),
         found.name,
-        {"source": where},
+        {"source": where, **({"kind": LABELS} if found.is_labels else {})},
     )
-
-
-def _find(path: str, level: int) -> Found:
-    head = _head(path)
-    for reader in READERS:
-        if reader.claims(path, head):
-            found = reader.read(path, level)
-            break
-    else:
-        raise FormatError(
-            f"{path} is not an image in a known format; known are zarr, OME-Zarr, TIFF, folders "
-            "of TIFFs and .npy"
-        )
-    if found.source.dtype.kind not in "biuf" or found.source.ndim < 2:
-        raise FormatError(
-            f"{path} has {found.source.ndim} axes of {found.source.dtype}; an image has at least "
-            "two, of whole or real numbers"
-        )
-    return found
-
-
-def _head(path: str) -> bytes:
-    """First bytes of a file; none for a folder or a pattern."""
-    if is_pattern(path):
-        return b""
-    try:
-        if os.path.isdir(path):
-            os.listdir(path)
-            return b""
-        with open(path, "rb") as file:
-            return file.read(16)
-    except FileNotFoundError as error:
-        raise PathError(f"there is nothing at {path}; check the path") from error
-    except OSError as error:
-        raise PathError(f"{path} can't be read: {error.strerror}") from error
+    return _with_stored(
+        image, found, set(mine.spacing) - set(missing) - replaced_axes(rest, spacing)
+    )
 
 
 def _names(path: str, found: Found, dims: Dims | None) -> tuple[str, ...]:
@@ -172,7 +191,7 @@ def _fixed(
     fixed = {} if keep_single else dict.fromkeys(single, 0)
     if channel is None:
         return fixed
-    number = _channel_number(channel, _all_channels(found, names))
+    number = number_of("channel", channel, _all_channels(found, names))
     return {**fixed, "c": number} if "c" in names else fixed
 
 
@@ -182,17 +201,6 @@ def _all_channels(found: Found, names: Sequence[str]) -> tuple[str, ...]:
     if found.channels is not None and len(found.channels) == n:
         return found.channels
     return tuple(str(i) for i in range(n))
-
-
-def _channel_number(channel: str | int, names: tuple[str, ...]) -> int:
-    if isinstance(channel, str) and names.count(channel) == 1:
-        return names.index(channel)
-    number = int(channel) if str(channel).isdecimal() else -1
-    ambiguous = isinstance(channel, str) and names.count(channel) > 1
-    if ambiguous or not 0 <= number < len(names):
-        listed = ", ".join(f"{i}: {name}" for i, name in enumerate(names))
-        raise ParameterError(f"channel={channel!r} does not name one of the channels {listed}")
-    return number
 
 
 def _view(
@@ -205,31 +213,60 @@ def _view(
     return View(source, index, tuple(names.index(n) for n in rest)), rest
 
 
-def _without_pixel(known: Calibration) -> Calibration:
+def _without_pixel(known: Calibration, found: Found) -> Calibration:
     """Drop the axes that a file gives in pixels: those are not calibrated."""
-    real = {d for d in known.spacing if not _is_pixel(known.units.get(d, ""))}
-    unnamed = {d for d in known.spacing if d not in known.units}
-    return known.only(real | unnamed)
+    bare = {d for d, u in known.units.items() if is_unit(u, PIXEL) and d not in found.coordinates}
+    return known.only(set(known.spacing) - bare)
 
 
-def _is_pixel(unit: str) -> bool:
-    try:
-        return normalise_unit(unit) == PIXEL
-    except FormatError:
-        return False
+def _with_stored(image: xr.DataArray, found: Found, dims: set[str]) -> xr.DataArray:
+    """Give some axes the coordinates that the file has voxel by voxel; uneven ones no spacing."""
+    for dim in dims & set(found.coordinates) & set(map(str, image.dims)):
+        values = found.coordinates[dim].values.astype(np.float64)
+        image = image.assign_coords({dim: (dim, values, dict(image[dim].attrs))})
+        try:
+            spacing_of(image, [dim])
+        except ParameterError:
+            del image[dim].attrs["spacing"]
+    return image
 
 
-def _tell_missing(path: str, missing: Sequence[str], known: Calibration) -> None:
+def _tell_missing(path: str, missing: Sequence[str], known: Calibration, remark: str) -> None:
     stray = {d: known.spacing[d] for d in missing if d in known.spacing}
     hint = f" (it gives {stray} without a unit: pass unit= if that is right)" if stray else ""
     logger.warning(
-        "%s has no physical spacing along %s%s; taken as 1 pixel. Pass spacing= and unit= to set "
+        "%s has no physical spacing along %s%s; taken as 1 pixel%s. Pass spacing= and unit= to set "
         "it, for example spacing={'%s': 0.26}, unit='micrometer'",
         path,
         ", ".join(missing),
         hint,
+        f" ({remark})" if remark else "",
         missing[-1],
     )
+
+
+def _tell_swapped(path: str, found: Found, rest: Sequence[str], missing: Sequence[str]) -> None:
+    """Warn where an axis looks like another: depths in seconds, times in micrometers."""
+    units = found.calibration.units
+    odd = [d for d in rest if d not in LOOPED and is_time(units.get(d, ""))]
+    if "t" in rest and not is_time(units.get("t", "s")) and not is_unit(units["t"], PIXEL):
+        odd.append("t")
+    for dim in odd:
+        logger.warning(
+            "%s gives its axis %s in %s; if the axis is not what it is called, name the axes by "
+            "dims=, as dims='%s'",
+            path,
+            dim,
+            units[dim],
+            "".join({"t": "z", "z": "t"}.get(d, d) for d in rest),
+        )
+    timed = "t" in found.calibration.spacing and "t" not in found.dims
+    if timed and "z" in missing and "z" not in odd:
+        logger.warning(
+            "%s has a time interval and no axis of time; if its z is time, pass dims='%s'",
+            path,
+            "".join({"z": "t"}.get(d, d) for d in rest),
+        )
 
 
 def _lengths(

@@ -122,12 +122,12 @@ def _recalibrated(
     kept = [n for n, m in zip(names, old, strict=True) if n == m and n in image.coords]
     if channels is None and "c" in kept:
         channels = [str(c) for c in image.coords["c"].values]
-    known = _known(image, [n for n in kept if n != "c"], _replaced(names, spacing))
+    known = _known(image, [n for n in kept if n != "c"], replaced_axes(names, spacing))
     name = name if name is not None else _text(image.name)
     return _calibrated(image.data, names, known, spacing, unit, channels, name, image.attrs)
 
 
-def _replaced(names: Sequence[str], spacing: Spacing | None) -> set[str]:
+def replaced_axes(names: Sequence[str], spacing: Spacing | None) -> set[str]:
     """Axes whose coordinates are about to be replaced, so that they need not be regular."""
     if spacing is None:
         return set()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import xarray as xr
+
 from chunkseg.errors import ChunksegError, FormatError, ParameterError, PathError
 from chunkseg.geometry.calibration import Calibration
+from chunkseg.storage.formats.asked import Asked
 from chunkseg.storage.sources import Source
 
 
@@ -33,6 +35,17 @@ class Found:
         image.
     doubt
         Why ``dims=`` is needed, if it is.
+    remark
+        What to tell beside a missing spacing: why what the file says was not used.
+    coordinates
+        Coordinates by axis that are stored voxel by voxel (xarray does so): kept as they are,
+        whether falling or uneven.
+    series
+        Names of the images in the file, where it may hold several.
+    levels
+        How many resolution levels there are.
+    is_labels
+        Whether the file says that the pixels are labels.
     """
 
     source: Source
@@ -42,6 +55,11 @@ class Found:
     name: str | None = None
     fixed_layout: bool = False
     doubt: str = ""
+    remark: str = ""
+    coordinates: Mapping[str, xr.Variable] = field(default_factory=dict)
+    series: tuple[str, ...] = ()
+    levels: int = 1
+    is_labels: bool = False
 
 
 @contextmanager
@@ -68,9 +86,33 @@ def check_level(path: str, level: int, count: int) -> None:
         )
 
 
-def stem(path: str) -> str:
-    """Name of an image after its file: the last part of the path without its endings."""
-    return os.path.basename(path.rstrip(os.sep)).split(".")[0]
+def number_of(kind: str, wanted: str | int, names: Sequence[str]) -> int:
+    """Position of what is wanted by its name or number, as a channel or a series.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such, or several of that name.
+
+    Examples
+    --------
+    >>> number_of("channel", "GFP", ["DAPI", "GFP"]), number_of("channel", "0", ["DAPI", "GFP"])
+    (1, 0)
+    """
+    if isinstance(wanted, str) and names.count(wanted) == 1:
+        return names.index(wanted)
+    number = int(wanted) if str(wanted).isdecimal() else -1
+    ambiguous = isinstance(wanted, str) and names.count(wanted) > 1
+    if ambiguous or not 0 <= number < len(names):
+        listed = ", ".join(f"{i}: {name}" for i, name in enumerate(names)) or "(none)"
+        raise ParameterError(f"{kind}={wanted!r} does not name one of {kind} {listed}")
+    return number
+
+
+def only_series(asked: Asked) -> None:
+    """Refuse ``series=`` other than 0 where a place holds one image by its nature."""
+    if asked.series is not None:
+        number_of("series", asked.series, (asked.stem,))
 
 
 def known_axes(names: tuple[str | None, ...]) -> bool:

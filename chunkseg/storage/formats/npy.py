@@ -4,37 +4,34 @@ from __future__ import annotations
 
 import numpy as np
 
-from chunkseg.storage.formats.found import Found, check_level, reading, stem
+from chunkseg.storage.formats.asked import Asked
+from chunkseg.storage.formats.found import Found, check_level, only_series, reading
 from chunkseg.storage.sources import FileSource, Source, View
 
 MAGIC = b"\x93NUMPY"
 
 
-def claims(path: str, head: bytes) -> bool:
+def claims(asked: Asked) -> bool:
     """Whether the file begins as an ``.npy`` does."""
-    return head.startswith(MAGIC)
+    return asked.head.startswith(MAGIC)
 
 
-def read(path: str, level: int) -> Found:
-    """Find the array of an ``.npy`` file.
-
-    Parameters
-    ----------
-    path
-        The file.
-    level
-        Only 0 exists.
+def read(asked: Asked) -> Found:
+    """Find the array of an ``.npy`` file; it has one level and one series.
 
     Raises
     ------
     FormatError
         If the file is cut short, empty or of Python objects.
+    ParameterError
+        If another level or series is asked for.
     """
-    check_level(path, level, 1)
-    with reading(path, "an array of numbers"):
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    source = _source(path, mapped)
-    return Found(source, default_dims(source.ndim), name=stem(path), doubt=no_names(source))
+    check_level(asked.name, asked.level, 1)
+    only_series(asked)
+    with reading(asked.name, "an array of numbers"):
+        mapped = np.load(asked.path, mmap_mode="r", allow_pickle=False)
+    source = _source(asked.path, mapped)
+    return Found(source, default_dims(source.ndim), name=asked.stem, doubt=no_names(source))
 
 
 def _source(path: str, mapped: np.memmap[tuple[int, ...], np.dtype[np.generic]]) -> Source:

@@ -7,17 +7,25 @@ axis.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from xml.etree.ElementTree import ParseError
 
 import zarr
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
 
 from chunkseg.errors import FormatError
 from chunkseg.geometry.calibration import Calibration
-from chunkseg.storage.formats.found import Found, check_level, known_axes, stem
+from chunkseg.storage.formats import omexml
+from chunkseg.storage.formats.asked import Asked
+from chunkseg.storage.formats.found import Found, check_level, known_axes, number_of
 from chunkseg.storage.sources import ZarrSource
 
 _FIVE = ("t", "c", "z", "y", "x")
+
+logger = logging.getLogger("chunkseg")
 
 
 def ome_attributes(group: zarr.Group) -> dict[str, Any]:
@@ -27,72 +35,119 @@ def ome_attributes(group: zarr.Group) -> dict[str, Any]:
     return dict(inner) if isinstance(inner, Mapping) else attrs
 
 
-def series(group: zarr.Group, attrs: Mapping[str, Any]) -> list[str]:
-    """Names of the images of a bioformats2raw collection; empty if it is none."""
-    if attrs.get("bioformats2raw.layout") != 3:
-        return []
-    listed = _listed_series(group)
-    return listed or sorted(name for name, _ in group.groups() if name.isdigit())
+def collected(group: zarr.Group, attrs: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Images that a group only collects: bioformats2raw's series, a well's fields, labels.
+
+    Returns
+    -------
+    tuple of two lists of str
+        The path of each image inside the group, and what it is called; both empty if the group is
+        no such collection. A bioformats2raw series is called by its number, or by its name in
+        ``OME/METADATA.ome.xml`` where the names are there and differ.
+    """
+    if attrs.get("bioformats2raw.layout") == 3:
+        parts = _listed_series(group) or _numbered(group)
+        return parts, _series_names(group, parts)
+    fields = [f.get("path") for f in (attrs.get("well") or {}).get("images") or []]
+    parts = [str(name) for name in fields or attrs.get("labels") or []]
+    return parts, parts
 
 
 def _listed_series(group: zarr.Group) -> list[str]:
-    if "OME" not in group:
-        return []
-    inner = group["OME"]
-    names = ome_attributes(inner).get("series", []) if isinstance(inner, zarr.Group) else []
+    inner = group.get("OME")
+    names = ome_attributes(inner).get("series") or [] if isinstance(inner, zarr.Group) else []
     return [str(n) for n in names]
 
 
-def read(path: str, group: zarr.Group, attrs: Mapping[str, Any], level: int) -> Found:
+def _numbered(group: zarr.Group) -> list[str]:
+    return sorted((name for name, _ in group.groups() if name.isdecimal()), key=int)
+
+
+def _series_names(group: zarr.Group, parts: list[str]) -> list[str]:
+    names = [image.name for image in _described(group)]
+    return names if len(names) == len(parts) == len(set(names)) and all(names) else parts
+
+
+def _described(group: zarr.Group) -> list[omexml.OmeImage]:
+    """What the OME-XML of a bioformats2raw collection tells about its images; nothing without."""
+    document = sync(
+        group.store.get(_key(group, "OME/METADATA.ome.xml"), default_buffer_prototype())
+    )
+    try:
+        return [] if document is None else omexml.images(document.to_bytes().decode())
+    except (ParseError, UnicodeDecodeError):
+        return []
+
+
+def _key(group: zarr.Group, name: str) -> str:
+    return f"{group.path}/{name}" if group.path else name
+
+
+def read(asked: Asked, group: zarr.Group, attrs: Mapping[str, Any]) -> Found:
     """Find one level of an image group.
 
     Parameters
     ----------
-    path
-        Of the group.
+    asked
+        The place of the group, and the level: its position in ``datasets``, whatever it is called
+        there.
     group, attrs
         The group and its OME attributes.
-    level
-        Position in ``datasets``, whatever the level is called there.
 
     Raises
     ------
     FormatError
         If the metadata are incomplete or contradict the array.
     ParameterError
-        If the level does not exist.
+        If the level or series does not exist.
     """
-    image, datasets = _image(path, attrs)
-    check_level(path, level, len(datasets))
-    array = _array(path, group, datasets[level])
+    image, titles = _image(asked, attrs)
+    path = asked.name
+    datasets = list(image["datasets"])
+    check_level(path, asked.level, len(datasets))
+    dataset = datasets[asked.level]
+    array = _array(path, group, dataset)
     names, units = _axes(path, image, array.ndim)
-    steps = [*_transformations(datasets[level]), *_transformations(image)]
+    steps = [*_transformations(dataset), *_transformations(image)]
     return Found(
         ZarrSource(array),
         names,
         _calibration(path, names, units, steps),
         _channels(attrs),
-        _title(path, image),
+        _title(asked.stem, image),
         fixed_layout=len(names) == len(_FIVE),
         doubt="" if known_axes(names) else f"its axes are named {names}",
+        series=titles,
+        levels=len(datasets),
+        is_labels="image-label" in attrs,
     )
 
 
-def _title(path: str, image: Mapping[str, Any]) -> str:
+def _title(stem: str, image: Mapping[str, Any]) -> str:
     """Name after the file; an image of a collection is called just ``0`` there."""
-    name = stem(path)
-    return str(image.get("name") or name) if name.isdigit() else name
+    return str(image.get("name") or stem) if stem.isdigit() else stem
 
 
-def _image(path: str, attrs: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Any]]:
-    images = attrs["multiscales"]
-    datasets = images[0].get("datasets") if images and isinstance(images[0], Mapping) else None
-    if not datasets:
+def _image(asked: Asked, attrs: Mapping[str, Any]) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Multiscale image that is wanted, and the names of all: a group has one, rarely several."""
+    listed = [i for i in attrs["multiscales"] or () if isinstance(i, Mapping)]
+    images = [i for i in listed if i.get("datasets")]
+    names = tuple(str(i.get("name", n)) for n, i in enumerate(images))
+    if not images:
         raise FormatError(
-            f"{path} says it is an OME-Zarr image, but its multiscales name no datasets; "
+            f"{asked.name} says it is an OME-Zarr image, but its multiscales name no datasets; "
             "open the array inside it by its own path"
         )
-    return images[0], list(datasets)
+    if asked.series is not None:
+        return images[number_of("series", asked.series, names)], names
+    if len(images) > 1:
+        logger.warning(
+            "%s holds %d images (%s); the first is opened, another by series=",
+            asked.name,
+            len(images),
+            ", ".join(names),
+        )
+    return images[0], names
 
 
 def _array(path: str, group: zarr.Group, dataset: Mapping[str, Any]) -> zarr.Array[Any]:

@@ -2,7 +2,10 @@
 
 Pages that lie in the file as plain numbers become :class:`FileSource`, all at once where they
 follow one another; compressed ones become :class:`TiffSource`, decoded page by page. A resolution
-in the TIFF tags counts only with ImageJ's ``unit``: alone, or in inches, it is for printers.
+in the TIFF tags counts only with ImageJ's ``unit``: alone, or in inches, it is for printers. One
+per centimetre beside ``unit=um`` is converted, as ImageJ does; beside another name of the
+micrometre, which ImageJ takes to be the unit of the resolution, the two contradict and neither is
+believed.
 """
 
 from __future__ import annotations
@@ -10,7 +13,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,55 +21,77 @@ import tifffile
 from chunkseg.errors import FormatError
 from chunkseg.geometry.boxes import Shape
 from chunkseg.geometry.calibration import Calibration
-from chunkseg.storage.formats.found import Found, check_level, known_axes, reading, stem
+from chunkseg.geometry.units import is_unit
+from chunkseg.storage.formats import omexml
+from chunkseg.storage.formats.asked import Asked
+from chunkseg.storage.formats.found import Found, check_level, known_axes, number_of, reading
 from chunkseg.storage.sources import FileSource, Source, Stack, TiffSource
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_X_RESOLUTION, _Y_RESOLUTION = 282, 283
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+_PER_CENTIMETRE = 3
 
 logger = logging.getLogger("chunkseg")
 
 
-def claims(path: str, head: bytes) -> bool:
+def claims(asked: Asked) -> bool:
     """Whether the file begins as a TIFF or BigTIFF does."""
-    return head.startswith(_MAGIC)
+    return asked.head.startswith(_MAGIC)
 
 
-def read(path: str, level: int) -> Found:
-    """Find the image of a TIFF file; of several, the first, with a warning.
-
-    Parameters
-    ----------
-    path
-        The file.
-    level
-        Resolution level of a pyramidal TIFF, 0 the finest.
+def read(asked: Asked) -> Found:
+    """Find an image of a TIFF file; of several the first, with a warning, if none is asked for.
 
     Raises
     ------
     FormatError
         If the file is damaged, cut short or lacks pages that its metadata announce.
     ParameterError
-        If the level does not exist.
+        If the level (of a pyramidal TIFF) or the series does not exist.
     """
-    with reading(path, "TIFF"), tifffile.TiffFile(path) as tif:
-        return _read(path, tif, level)
+    with reading(asked.name, "TIFF"), tifffile.TiffFile(asked.path) as tif:
+        return _read(asked, tif)
 
 
-def _read(path: str, tif: tifffile.TiffFile, level: int) -> Found:
+def _read(asked: Asked, tif: tifffile.TiffFile) -> Found:
     if not tif.series:
-        raise FormatError(f"{path} is a TIFF without images")
-    _check_chain(path, tif)
-    _tell_others(path, tif)
-    full = tif.series[0]
-    check_level(path, level, len(full.levels))
-    series = full.levels[level]
+        raise FormatError(f"{asked.name} is a TIFF without images")
+    _check_chain(asked.name, tif)
+    names = tuple(s.name or str(i) for i, s in enumerate(tif.series))
+    number = _chosen(asked, tif, names)
+    full = tif.series[number]
+    check_level(asked.name, asked.level, len(full.levels))
+    series = full.levels[asked.level]
     dims = _dims(series.axes)
-    calibration, channels = _metadata(tif, dims, series)
-    if level:
+    calibration, channels, remark = _metadata(tif, dims, series, number)
+    if asked.level:
         calibration = _coarser(calibration, dims, full.shape, series.shape)
-    source = _source(path, tif.byteorder, series)
-    return Found(source, dims, calibration, channels, stem(path), doubt=_doubt(dims, series))
+    return Found(
+        _source(asked.path, tif.byteorder, series),
+        dims,
+        calibration,
+        channels,
+        asked.stem,
+        doubt=_doubt(dims, series),
+        remark=remark,
+        series=names,
+        levels=len(full.levels),
+    )
+
+
+def _chosen(asked: Asked, tif: tifffile.TiffFile, names: tuple[str, ...]) -> int:
+    """Number of the series that is asked for; else the first, with a warning if there are more."""
+    if asked.series is not None:
+        return number_of("series", asked.series, names)
+    if len(names) > 1:
+        logger.warning(
+            "%s holds %d images of shapes %s (%s); the first is opened, another by series=",
+            asked.name,
+            len(names),
+            ", ".join(str(s.shape) for s in tif.series),
+            ", ".join(names),
+        )
+    return 0
 
 
 def _check_chain(path: str, tif: tifffile.TiffFile) -> None:
@@ -79,14 +103,6 @@ def _check_chain(path: str, tif: tifffile.TiffFile) -> None:
         raise FormatError(
             f"{path} is cut short or damaged: its chain of pages breaks off after page "
             f"{len(tif.pages)}; copy the file again"
-        )
-
-
-def _tell_others(path: str, tif: tifffile.TiffFile) -> None:
-    if len(tif.series) > 1:
-        shapes = ", ".join(str(s.shape) for s in tif.series)
-        logger.warning(
-            "%s holds %d images of shapes %s; the first is opened", path, len(tif.series), shapes
         )
 
 
@@ -145,54 +161,62 @@ def _page_source(page: Any, series: tifffile.TiffPageSeries, shape: Shape) -> So
 
 
 def _metadata(
-    tif: tifffile.TiffFile, dims: tuple[str | None, ...], series: tifffile.TiffPageSeries
-) -> tuple[Calibration, tuple[str, ...] | None]:
-    if tif.is_ome:
-        return _ome(tif.ome_metadata)
-    calibration = _imagej(tif) if tif.is_imagej else Calibration()
-    return calibration, _colours(series) or _imagej_channels(tif, dims, series)
+    tif: tifffile.TiffFile,
+    dims: tuple[str | None, ...],
+    series: tifffile.TiffPageSeries,
+    number: int,
+) -> tuple[Calibration, tuple[str, ...] | None, str]:
+    """Calibration, names of channels, and why what the file says was not used."""
+    if tif.is_ome and tif.ome_metadata:
+        image = _ome(tif.ome_metadata, len(tif.series), number)
+        return image.calibration, image.channels or _colours(series), ""
+    calibration, remark = _imagej(tif, dims) if tif.is_imagej else (Calibration(), "")
+    return calibration, _colours(series) or _imagej_channels(tif, dims, series), remark
 
 
-def _ome(xml: str) -> tuple[Calibration, tuple[str, ...] | None]:
-    """Physical sizes (micrometers unless stated), time increment (seconds) and channel names."""
-    pixels = ElementTree.fromstring(xml.encode()).find("{*}Image/{*}Pixels")
-    if pixels is None:
-        return Calibration(), None
-    spacing, units = {}, {}
-    for dim, key, default in (
-        ("x", "PhysicalSizeX", "µm"),
-        ("y", "PhysicalSizeY", "µm"),
-        ("z", "PhysicalSizeZ", "µm"),
-        ("t", "TimeIncrement", "s"),
-    ):
-        if key in pixels.attrib:
-            spacing[dim] = float(pixels.attrib[key])
-            units[dim] = pixels.attrib.get(f"{key}Unit", default)
-    names = [c.attrib.get("Name", "") for c in pixels.findall("{*}Channel")]
-    return Calibration(spacing, units), tuple(names) if names and all(names) else None
+def _ome(xml: str, count: int, number: int) -> omexml.OmeImage:
+    """Return what OME-XML says of one series; nothing where it lists others than there are."""
+    images = omexml.images(xml)
+    if len(images) != count:
+        return omexml.OmeImage("", Calibration(), None)
+    return images[number]
 
 
-def _imagej(tif: tifffile.TiffFile) -> Calibration:
+def _imagej(tif: tifffile.TiffFile, dims: tuple[str | None, ...]) -> tuple[Calibration, str]:
     """Spacing of ImageJ: 1 / resolution in x and y, ``spacing`` in z, ``finterval`` in t."""
     told: Mapping[str, Any] = tif.imagej_metadata or {}
     tags = tif.pages.first.tags
     unit = str(told.get("unit", ""))
+    factor, remark = _per_unit(tags.valueof(_RESOLUTION_UNIT), unit)
     spacing, units = {}, {}
     for dim, step, own in (
-        ("x", _inverse(tags.valueof(_X_RESOLUTION)), unit),
-        ("y", _inverse(tags.valueof(_Y_RESOLUTION)), str(told.get("yunit", unit))),
+        ("x", _inverse(tags.valueof(_X_RESOLUTION), factor), unit),
+        ("y", _inverse(tags.valueof(_Y_RESOLUTION), factor), str(told.get("yunit", unit))),
         ("z", _size(told.get("spacing")), str(told.get("zunit", unit))),
         ("t", _size(told.get("finterval")), str(told.get("tunit", "sec"))),
     ):
         if step and own and own.casefold() not in ("inch", "in"):
             spacing[dim], units[dim] = step, own
-    return Calibration(spacing, units)
+    if "x" in spacing and "z" in dims and "z" not in spacing:
+        remark = "ImageJ does not write a spacing of 1, nor one that is not known"
+    return Calibration(spacing, units), remark
 
 
-def _inverse(resolution: tuple[int, int] | None) -> float | None:
-    if not resolution or not all(resolution):
+def _per_unit(resolution_unit: Any, unit: str) -> tuple[float | None, str]:
+    """How many of ImageJ's units make up the unit of the resolution; None if they contradict."""
+    if resolution_unit != _PER_CENTIMETRE or not is_unit(unit, "micrometer"):
+        return 1.0, ""
+    if unit == "um":
+        return 1e4, ""
+    return None, (
+        f"the resolution is per centimetre by the TIFF's tags, but per {unit} by ImageJ's text"
+    )
+
+
+def _inverse(resolution: tuple[int, int] | None, factor: float | None) -> float | None:
+    if factor is None or not resolution or not all(resolution):
         return None
-    return resolution[1] / resolution[0]
+    return factor * resolution[1] / resolution[0]
 
 
 def _size(value: object) -> float | None:

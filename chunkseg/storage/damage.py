@@ -1,0 +1,138 @@
+"""What is missing or damaged in stored pixels: chunks counted, and errors that name the culprit.
+
+A chunk that is not stored is no damage: the format says that it reads as the fill value. One that
+can't be decoded is: the error of the codec becomes a :class:`~chunkseg.errors.FormatError` that
+names the chunk and its place. Errors of the system, such as a network that is gone, pass as they
+are: they may be gone at the next try.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import zarr
+from zarr.core.sync import collect_aiterator
+
+from chunkseg.errors import ChunksegError, FormatError
+from chunkseg.geometry.boxes import Slices
+
+MOST_LISTED = 5
+
+
+@contextmanager
+def naming_part(what: str, spans: Slices) -> Iterator[None]:
+    """Turn an error of decoding into one that names the file and the voxels asked for.
+
+    Raises
+    ------
+    FormatError
+        In place of whatever a codec or a file's library raises.
+    """
+    try:
+        yield
+    except Exception as error:
+        if _passes(error):
+            raise
+        where = ", ".join(f"{s.start}:{s.stop}" for s in spans)
+        raise FormatError(f"{_said(what, error)}; it fails at voxels [{where}]") from error
+
+
+@contextmanager
+def naming_chunk(array: zarr.Array[Any], spans: Slices) -> Iterator[None]:
+    """Turn an error of decoding a zarr array into one that names the chunk.
+
+    Raises
+    ------
+    FormatError
+        In place of whatever a codec raises.
+    """
+    try:
+        yield
+    except Exception as error:
+        if _passes(error):
+            raise
+        raise FormatError(_said(_culprit(array, spans), error)) from error
+
+
+def _passes(error: Exception) -> bool:
+    """Whether an error is no sign of damage: ours, or one of the system with its number."""
+    if isinstance(error, OSError):
+        return error.errno is not None
+    return isinstance(error, ChunksegError | MemoryError)
+
+
+def _said(what: str, error: Exception) -> str:
+    return (
+        f"{what} is damaged or cut short: {error} ({type(error).__name__}); "
+        "copy it again, or mend it"
+    )
+
+
+def _culprit(array: zarr.Array[Any], spans: Slices) -> str:
+    """Name the stored chunk of a region that can't be read, trying one after the other."""
+    unit = array.shards or array.chunks
+    ranges = [range(s.start // n, -(-s.stop // n)) for s, n in zip(spans, unit, strict=True)]
+    for index in itertools.product(*ranges):
+        region = tuple(slice(i * n, (i + 1) * n) for i, n in zip(index, unit, strict=True))
+        try:
+            array[region]
+        except Exception:
+            return f"the chunk {_key(array, index)} of {array.store_path}"
+    return f"a chunk of {array.store_path}"
+
+
+def _key(array: zarr.Array[Any], index: tuple[int, ...]) -> str:
+    return str(array.metadata.encode_chunk_key(index))
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """How many stored chunks (or shards) an array lacks.
+
+    Attributes
+    ----------
+    count, total
+        Chunks that are not there, and that there are by the array's metadata.
+    first
+        Names of the first few that are missing.
+    """
+
+    count: int
+    total: int
+    first: tuple[str, ...]
+
+
+def missing_chunks(array: zarr.Array[Any]) -> Missing | None:
+    """Count the chunks that an array's store lacks, by listing it; no chunk is read.
+
+    Returns
+    -------
+    Missing or None
+        None where the store can't be listed, as over http.
+
+    Examples
+    --------
+    >>> array = zarr.create_array({}, shape=(4, 4), chunks=(2, 2), dtype="u1")
+    >>> array[:2] = 1
+    >>> missing_chunks(array)
+    Missing(count=2, total=4, first=('c/1/0', 'c/1/1'))
+    """
+    if not array.store.supports_listing:
+        return None
+    prefix = f"{array.path}/" if array.path else ""
+    try:
+        names = collect_aiterator(array.store.list_prefix(prefix))
+    except (NotImplementedError, OSError):
+        return None
+    there = {name.removeprefix(prefix) for name in names}
+    unit = array.shards or array.chunks
+    counts = [-(-n // c) for n, c in zip(array.shape, unit, strict=True)]
+    keys = (_key(array, index) for index in itertools.product(*map(range, counts)))
+    lacking = (key for key in keys if key not in there)
+    first = tuple(itertools.islice(lacking, MOST_LISTED))
+    return Missing(len(first) + sum(1 for _ in lacking), math.prod(counts), first)
