@@ -1,25 +1,29 @@
-"""How block tasks are run: on dask's threads, or on the cluster whose client is active.
+"""How block tasks are run: on threads, or on the cluster whose client is active.
 
-The only module that knows schedulers. Tasks are handed over a region (a bounded number of blocks)
-at a time, so neither the graph nor the blocks in flight grow with the image.
+Tasks are handed over a region (a bounded number of blocks) at a time, so that neither the graph nor
+the blocks in flight grow with the image. What fails is tried again: see ``runner.retries``.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
-import dask
-import dask.array as da
-from dask.callbacks import Callback
-from dask.delayed import Delayed, delayed
+from chunkseg.errors import ParameterError
+from chunkseg.runner.calls import Advance, Backend, Call, Failure
+from chunkseg.runner.cluster import ClusterBackend
+from chunkseg.runner.retries import Limits, Pressure, Rounds
+from chunkseg.runner.threads import ThreadBackend
 
-Advance = Callable[[int], None]
+__all__ = ["Call", "Execution", "Failure", "active_client", "available_cores"]
+
+ATTEMPTS = 3
+PAUSE = 1.0
+STALL = 1800.0
+STALL_VARIABLE = "CHUNKSEG_STALL_SECONDS"
 
 
 def available_cores() -> int:
@@ -39,26 +43,30 @@ def active_client() -> Any:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One task: a function and the lazy arrays to be computed and given to it."""
+def stall_seconds() -> float:
+    """Seconds without progress that are a standstill: ``CHUNKSEG_STALL_SECONDS``, or half an hour.
 
-    function: Callable[..., Any]
-    name: str
-    arrays: tuple[da.Array, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What stands in the place of a call that keeps failing: its last error and the attempts."""
-
-    error: Exception
-    attempts: int
+    Raises
+    ------
+    ParameterError
+        If the variable is not a positive number.
+    """
+    given = os.environ.get(STALL_VARIABLE, str(STALL))
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise ParameterError(
+            f"the environment variable {STALL_VARIABLE} needs a positive number of seconds, not "
+            f"{given!r}"
+        )
+    return seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """Where tasks run.
+    """Where tasks run, and how long they are tried.
 
     Attributes
     ----------
@@ -66,79 +74,60 @@ class Execution:
         Number of threads; None for as many as there are cores. A cluster has its own number.
     client
         The cluster's client, or None for threads of this process.
+    attempts
+        How often a call that raises is tried in all.
+    pause
+        Seconds before a second attempt; four times as long before a third.
+    stall
+        Seconds without any call ending before that is said to be a standstill.
     """
 
     workers: int | None = None
     client: Any = field(default_factory=active_client)
+    attempts: int = ATTEMPTS
+    pause: float = PAUSE
+    stall: float = field(default_factory=stall_seconds)
+    _pressure: Pressure = field(default_factory=Pressure, init=False, repr=False, compare=False)
 
     @property
     def width(self) -> int:
         """How many tasks run at the same time."""
+        return self._backend.width
+
+    @property
+    def _backend(self) -> Backend:
         if self.client is not None:
-            return max(1, sum(self.client.nthreads().values()))
-        return self.workers or available_cores()
+            return ClusterBackend(self.client)
+        return ThreadBackend(self.workers or available_cores())
 
     def compute(self, calls: Sequence[Call], advance: Advance) -> list[Any]:
-        """Run all calls and return their results in order; ``advance(n)`` tells of n more done."""
-        tasks = _delayed(calls)
-        if self.client is not None:
-            return self._on_cluster(tasks, advance)
-        return self._on_threads(tasks, advance)
+        """Run all calls and return their results in order.
 
-    def _on_threads(self, tasks: list[Delayed], advance: Advance) -> list[Any]:
-        keys = {task.key for task in tasks}
-        options: dict[str, Any] = {}
-        if dask.config.get("scheduler", None) is None:
-            options = {"scheduler": "threads", "num_workers": self.workers or available_cores()}
-        with _Progress(keys, advance):
-            return list(dask.compute(*tasks, **options))
+        Parameters
+        ----------
+        calls
+            What is called; the calls must not depend on each other, and may run more than once.
+        advance
+            Called as ``advance(n)`` when ``n`` more are done, those that failed included.
 
-    def _on_cluster(self, tasks: list[Delayed], advance: Advance) -> list[Any]:
-        from distributed import as_completed
+        Returns
+        -------
+        list
+            The result of each call; a :class:`Failure` in place of that of a call that raised in
+            each of its attempts.
 
-        futures = self.client.compute(tasks)
-        position = {future.key: i for i, future in enumerate(futures)}
-        results: list[Any] = [None] * len(futures)
-        try:
-            for future, result in as_completed(futures, with_results=True):
-                results[position[future.key]] = result
-                future.release()
-                advance(1)
-        finally:
-            self.client.cancel([f for f in futures if not f.done()])
-        return results
-
-
-def _delayed(calls: Sequence[Call]) -> list[Delayed]:
-    """Return one delayed task per call.
-
-    The arrays become arguments as they are, without dask's optimisation of each array alone: that
-    would rename what calls share, and each block would compute it again for itself.
-    """
-    token = uuid.uuid4().hex
-    tasks = []
-    for i, call in enumerate(calls):
-        whole = [
-            array.rechunk(array.shape).to_delayed(optimize_graph=False) for array in call.arrays
-        ]
-        function = delayed(partial(_call, call.function), pure=False)
-        arguments = [blocks.item() for blocks in whole]
-        tasks.append(function(*arguments, dask_key_name=f"{call.name}-{token}-{i}"))
-    return tasks
-
-
-def _call(function: Callable[..., Any], *arrays: Any) -> Any:
-    return function(*arrays)
-
-
-class _Progress(Callback):  # type: ignore[misc]
-    """Tells of each finished task that was asked for (not of those in between)."""
-
-    def __init__(self, keys: set[str], advance: Advance) -> None:
-        super().__init__()
-        self._keys = keys
-        self._advance = advance
-
-    def _posttask(self, key: Any, result: Any, dsk: Any, state: Any, worker_id: Any) -> None:
-        if key in self._keys:
-            self._advance(1)
+        Raises
+        ------
+        ParameterError, KindError, PixelError
+            As soon as a call raises one: it would each time.
+        StorageFullError
+            As soon as there is no room for what a call writes.
+        MemoryLimitError
+            If a call runs out of memory, or its workers die, with nothing else under way.
+        StalledError
+            If a call is under way at the end of a second ``stall`` without progress.
+        ClusterError
+            If the scheduler is gone, or workers lack a library.
+        """
+        limits = Limits(self.attempts, self.pause, self.stall)
+        return Rounds(self._backend, calls, advance, limits, self._pressure).run()
