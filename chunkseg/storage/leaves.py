@@ -18,6 +18,7 @@ import zarr
 
 from chunkseg.errors import FormatError
 from chunkseg.geometry.boxes import Shape, Slices
+from chunkseg.storage.damage import naming_chunk, naming_part
 
 Array = np.ndarray[Any, Any]
 DType = np.dtype[Any]
@@ -122,7 +123,8 @@ class ZarrSource(Region):
         return tuple(self.array.chunks)
 
     def _read(self, spans: Slices) -> Array:
-        return np.asarray(self.array[spans], dtype=self.dtype)
+        with naming_chunk(self.array, spans):
+            return np.asarray(self.array[spans], dtype=self.dtype)
 
 
 @dataclass(frozen=True)
@@ -198,10 +200,11 @@ class TiffSource(Region):
         return self.shape
 
     def _read(self, spans: Slices) -> Array:
-        with tifffile.TiffFile(self.path) as tif:
+        what = f"the page at byte {self.offset} of {self.path}"
+        with naming_part(what, spans), tifffile.TiffFile(self.path) as tif:
             tif.filehandle.seek(self.offset)
             page = tifffile.TiffPage(tif, index=0).asarray(maxworkers=1)
-        return np.array(page.reshape(self.shape)[spans], dtype=self.dtype, order="C")
+            return np.array(page.reshape(self.shape)[spans], dtype=self.dtype, order="C")
 
 
 @dataclass(frozen=True)
