@@ -94,7 +94,8 @@ def _former(path: Path) -> zarr.Array[Any] | None:
     if not (path / "zarr.json").exists():
         return None
     try:
-        return zarr.open_array(str(path), mode="r+", config={"write_empty_chunks": True})
+        # open_array of zarr 3.1 takes a config, and drops it
+        return zarr.open_array(str(path), mode="r+").with_config({"write_empty_chunks": True})
     except Exception:
         return None
 
