@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from chunkseg.api.measuring import measure
 from chunkseg.cli.printing import measured_lines, say
@@ -16,7 +17,9 @@ def command(args: argparse.Namespace) -> int:
     image = None
     if args.image is not None:
         image = open_image(args.image, **calibration)
-    options = {} if args.properties is None else {"properties": args.properties}
+    options: dict[str, Any] = {"memory_limit": args.memory_limit}
+    if args.properties is not None:
+        options["properties"] = args.properties
     result = measure(labels, args.output, image, overwrite=args.overwrite, **options)
     say(measured_lines(result))
     return 0
