@@ -48,14 +48,15 @@ EXAMPLES: dict[str, list[Any]] = {
         ComponentsPass(2, 0, Border((0,))).empty(b.core, GRID.frame) for b in REGIONS[0]
     ],
     "ranges": [
-        range_block(a, b.core, GRID.frame) for a, b in zip(cores(IMAGE), REGIONS[0], strict=True)
-    ],
-    "ranges with NaN": [
-        range_block(np.full(a.shape, np.nan, np.float32), b.core, GRID.frame)
+        range_block([a[:1], a[1:]], a, b.core, GRID.frame)
         for a, b in zip(cores(IMAGE), REGIONS[0], strict=True)
     ],
-    "counts of integers": [counts_block(a.astype(np.uint16), 0, 3, 256) for a in cores(IMAGE)],
-    "counts of floats": [counts_block(a / 3, 0.0, 1.0, 16) for a in cores(IMAGE)],
+    "ranges with NaN": [
+        range_block([a], a * np.float32(np.nan), b.core, GRID.frame)
+        for a, b in zip(cores(IMAGE), REGIONS[0], strict=True)
+    ],
+    "counts of integers": [counts_block([a.astype(np.uint16)], 0, 3, 256) for a in cores(IMAGE)],
+    "counts of floats": [counts_block([a[:1] / 3, a[1:] / 3], 0.0, 1.0, 16) for a in cores(IMAGE)],
     "voxel counts": [VoxelCount(3), VoxelCount(0), VoxelCount(2**40), VoxelCount(1)],
     "labels": [labels_present(a) for a in cores(IMAGE)],
     "no labels": [labels_present(np.zeros_like(a)) for a in cores(IMAGE)],

@@ -16,7 +16,7 @@ import chunkseg as cs
 from chunkseg.errors import ChunksegError, KindError, OutputExistsError, ParameterError, PixelError
 from chunkseg.geometry.boxes import Box
 from chunkseg.kernels.components import components
-from chunkseg.passes.steps import Above, run_chain
+from chunkseg.passes.steps import NotZero, run_chain
 
 MASK = np.ones((4, 5), bool)
 LABELS = MASK.astype(np.int32)
@@ -216,7 +216,7 @@ def test_what_is_there_is_not_overwritten(step: Callable[..., Any], tmp_path: Pa
 def test_a_chain_refuses_a_block_that_was_read_wrongly() -> None:
     core, frame = Box((0,), (2,)), Box((0,), (9,))
     with pytest.raises(AssertionError, match="the chain needs Box"):
-        run_chain((Above(0, 1),), np.zeros(3), Box((0,), (3,)), core, frame)
+        run_chain((NotZero(1),), np.zeros(3), Box((0,), (3,)), core, frame)
 
 
 def test_coordinates_that_are_dates_are_compared_too() -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -127,17 +127,70 @@ def gaussian(
            [0.   , 0.787, 0.   ],
            [0.   , 0.106, 0.   ]])
     """
-    image = np.asarray(image)
-    _check_lengths(image.ndim, sigma, inner)
-    halo = gaussian_halo(sigma, truncate)
-    spans = _spans(image.shape, inner)
-    if mode == "nearest" and _is_fast(image) and _agrees_with_scipy(image.dtype.name):
-        kernels = [_half_kernel(s, r) for s, r in zip(sigma, halo, strict=True)]
-        return _fast_gaussian(image, kernels, _scale(image.dtype, preserve_range), spans)
+    image, spans = _checked(image, sigma, inner)
+    kernels = _fast_kernels(image, sigma, mode, truncate)
+    if kernels is not None:
+        out = np.empty([b - a for a, b in spans], _precision(image))
+        _fast_gaussian(_readable(image), kernels, _scale(image.dtype, preserve_range), spans, out)
+        return out
     result = skimage.filters.gaussian(
         image, sigma, mode=mode, cval=cval, preserve_range=preserve_range, truncate=truncate
     )
     return result if inner is None else result[tuple(slice(a, b) for a, b in spans)].copy()
+
+
+def gaussian_parts(
+    image: NDArray[Any],
+    sigma: Sequence[float],
+    *,
+    mode: str = "nearest",
+    cval: float = 0.0,
+    preserve_range: bool = False,
+    truncate: float = 4.0,
+    inner: Inner | None = None,
+) -> Iterator[NDArray[Any]]:
+    """Blur a block as :func:`gaussian` does, and hand out the result a few planes at a time.
+
+    For what is looked at once: the whole result is never in memory.
+
+    Parameters
+    ----------
+    image, sigma, mode, cval, preserve_range, truncate, inner
+        As for :func:`gaussian`, with its errors.
+
+    Yields
+    ------
+    ndarray
+        The next planes along the first axis, in memory that the planes after them will use. Where
+        the fast way is not taken, and with one or two axes, all at once.
+
+    Examples
+    --------
+    >>> [part.shape for part in gaussian_parts(np.zeros((20, 5, 5)), (1, 1, 1))]
+    [(8, 5, 5), (8, 5, 5), (4, 5, 5)]
+    """
+    image, spans = _checked(image, sigma, inner)
+    kernels = _fast_kernels(image, sigma, mode, truncate)
+    if kernels is None or image.ndim < 3:
+        options: dict[str, Any] = {"mode": mode, "cval": cval, "truncate": truncate}
+        yield gaussian(image, sigma, preserve_range=preserve_range, inner=inner, **options)
+        return
+    block, scale = _readable(image), _scale(image.dtype, preserve_range)
+    (start, stop), *rest = spans
+    buffer = np.empty([min(_PLANES, stop - start), *(b - a for a, b in rest)], _precision(image))
+    for z in range(start, stop, _PLANES):
+        part = buffer[: stop - z]
+        _fast_gaussian(block, kernels, scale, [(z, z + len(part)), *rest], part)
+        yield part
+
+
+def _checked(
+    image: NDArray[Any], sigma: Sequence[float], inner: Inner | None
+) -> tuple[NDArray[Any], list[tuple[int, int]]]:
+    """Return the image, and first and last-plus-one index of the wanted part along each axis."""
+    image = np.asarray(image)
+    _check_lengths(image.ndim, sigma, inner)
+    return image, _spans(image.shape, inner)
 
 
 def _check_lengths(ndim: int, sigma: Sequence[float], inner: Inner | None) -> None:
@@ -158,8 +211,27 @@ def _spans(shape: tuple[int, ...], inner: Inner | None) -> list[tuple[int, int]]
     return [(start, max(start, stop)) for start, stop, _ in steps]
 
 
+def _fast_kernels(
+    image: NDArray[Any], sigma: Sequence[float], mode: str, truncate: float
+) -> list[NDArray[np.float64]] | None:
+    """Half kernels along the axes; None where SciPy is to do the work."""
+    halo = gaussian_halo(sigma, truncate)
+    if mode == "nearest" and _is_fast(image) and _agrees_with_scipy(image.dtype.name):
+        return [_half_kernel(s, r) for s, r in zip(sigma, halo, strict=True)]
+    return None
+
+
 def _is_fast(image: NDArray[Any]) -> bool:
     return 1 <= image.ndim <= 3 and image.size > 0 and image.dtype.name in _FAST_DTYPES
+
+
+def _precision(image: NDArray[Any]) -> Any:
+    return np.float32 if image.dtype.name == "float32" else np.float64
+
+
+def _readable(image: NDArray[Any]) -> NDArray[Any]:
+    """Return the image as the compiled blur takes it."""
+    return np.require(image, image.dtype.newbyteorder("="), ["C", "A", "W"])
 
 
 def _scale(dtype: np.dtype[Any], preserve_range: bool) -> float:
@@ -178,20 +250,17 @@ def _half_kernel(sigma: float, radius: int) -> NDArray[np.float64]:
 
 
 def _fast_gaussian(
-    image: NDArray[Any],
+    block: NDArray[Any],
     kernels: list[NDArray[np.float64]],
     scale: float,
     spans: list[tuple[int, int]],
-) -> NDArray[Any]:
-    block = np.require(image, image.dtype.newbyteorder("="), ["C", "A", "W"])
-    dtype = np.float32 if block.dtype == np.float32 else np.float64
-    out = np.empty([b - a for a, b in spans], dtype)
-    missing = 3 - image.ndim
+    out: NDArray[Any],
+) -> None:
+    missing = 3 - block.ndim
     axes = (1,) * missing
     wz, wy, wx = [np.ones(1)] * missing + kernels
     box = np.array([(0, 1)] * missing + spans, dtype=np.int64)
     _blur(block.reshape(axes + block.shape), scale, wz, wy, wx, box, out.reshape(axes + out.shape))
-    return out
 
 
 @functools.cache
@@ -200,7 +269,8 @@ def _agrees_with_scipy(dtype: str) -> bool:
     shape, sigma = (7, 9, 41), (0.8, 1.1, 1.7)
     image = (np.arange(math.prod(shape)) * 7919 % 65521).astype(dtype).reshape(shape)
     kernels = [_half_kernel(s, r) for s, r in zip(sigma, gaussian_halo(sigma), strict=True)]
-    ours = _fast_gaussian(image, kernels, _scale(image.dtype, False), _spans(shape, None))
+    ours = np.empty(shape, _precision(image))
+    _fast_gaussian(image, kernels, _scale(image.dtype, False), _spans(shape, None), ours)
     agrees = bool(np.array_equal(ours, skimage.filters.gaussian(image, sigma)))
     if not agrees:
         _warn_of_disagreement()

@@ -81,7 +81,7 @@ def nonfinite(values: NDArray[Any]) -> tuple[int, int]:
     >>> nonfinite(np.array([1, 2]))
     (0, -1)
     """
-    if values.size == 0 or all(np.isfinite(value_range(values))):
+    if values.size == 0 or values.dtype.kind in "iub" or all(np.isfinite(value_range(values))):
         return 0, -1
     finite = np.isfinite(values)
     return values.size - int(np.count_nonzero(finite)), int(np.argmin(finite))

@@ -6,7 +6,7 @@ step is asked for just the box that the steps after it need.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.geometry.boxes import Box, Shape, Slices, add_halos
-from chunkseg.kernels.blur import gaussian, gaussian_halo
+from chunkseg.kernels.blur import gaussian, gaussian_halo, gaussian_parts
 from chunkseg.kernels.erosion import erode_ball
 from chunkseg.kernels.expansion import expand_labels, expansion_halo
 
@@ -50,32 +50,41 @@ class Blur:
 
     def __call__(self, array: NDArray[Any], inner: Slices) -> NDArray[Any]:
         """Blur."""
-        return gaussian(
-            array,
-            self.sigma,
-            mode=self.mode,
-            cval=self.cval,
-            preserve_range=self.preserve_range,
-            truncate=self.truncate,
-            inner=inner,
-        )
+        return gaussian(array, self.sigma, inner=inner, **self._options())
+
+    def parts(self, array: NDArray[Any], inner: Slices) -> Iterator[NDArray[Any]]:
+        """Blur, some planes at a time; each part is gone when the next is asked for."""
+        return gaussian_parts(array, self.sigma, inner=inner, **self._options())
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "mode": self.mode,
+            "cval": self.cval,
+            "preserve_range": self.preserve_range,
+            "truncate": self.truncate,
+        }
 
 
 @dataclass(frozen=True, slots=True)
-class Above:
-    """Voxels brighter than a threshold."""
+class BlurAbove:
+    """Voxels brighter than a threshold after a blur, without the blurred block in memory."""
 
+    blur: Blur
     threshold: Any
-    ndim: int
 
     @property
     def halo(self) -> Shape:
-        """No neighbour matters."""
-        return (0,) * self.ndim
+        """Halo of the blur."""
+        return self.blur.halo
 
     def __call__(self, array: NDArray[Any], inner: Slices) -> NDArray[Any]:
-        """Compare."""
-        return np.asarray(array[inner] > self.threshold)
+        """Blur and compare."""
+        mask = np.empty([s.stop - s.start for s in inner], np.bool_)
+        done = 0
+        for part in self.blur.parts(array, inner):
+            np.greater(part, self.threshold, out=mask[done : done + len(part)])
+            done += len(part)
+        return mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +161,41 @@ def run_chain(
     core, frame
         The box wanted and the box of the whole frame.
     """
+    for step, inner in _asked(chain, read, core, frame):
+        array = step(array, inner)
+    return array
+
+
+def run_chain_in_parts(
+    chain: Sequence[Step], array: NDArray[Any], read: Box, core: Box, frame: Box
+) -> Iterator[NDArray[Any]]:
+    """Run a chain as :func:`run_chain` does, for what looks at each voxel of the result once.
+
+    Yields
+    ------
+    ndarray
+        The next planes of the core along its first axis, of which there may be any number; gone
+        when the next ones are asked for.
+    """
+    asked = _asked(chain, read, core, frame)
+    for step, inner in asked[:-1]:
+        array = step(array, inner)
+    if not asked:
+        yield array
+        return
+    last, inner = asked[-1]
+    if isinstance(last, Blur):
+        yield from last.parts(array, inner)
+    else:
+        yield last(array, inner)
+
+
+def _asked(chain: Sequence[Step], read: Box, core: Box, frame: Box) -> list[tuple[Step, Slices]]:
+    """Return each step and which part of its input's box it is asked for."""
     boxes = [core]
     for step in reversed(chain):
         boxes.append(boxes[-1].grow(step.halo, frame))
     if boxes[-1] != read:
         raise AssertionError(f"the chain needs {boxes[-1]}, but {read} was read")
-    for step, outer, inner in zip(chain, boxes[:0:-1], boxes[-2::-1], strict=True):
-        array = step(array, inner.slices(origin=outer.start))
-    return array
+    pairs = zip(chain, boxes[:0:-1], boxes[-2::-1], strict=True)
+    return [(step, inner.slices(origin=outer.start)) for step, outer, inner in pairs]

@@ -39,26 +39,26 @@ class RangeRecord:
 
 
 def range_block(
-    values: NDArray[Any], core: Box, frame: Box, raw: NDArray[Any] | None = None
+    parts: Iterable[NDArray[Any]], raw: NDArray[Any], core: Box, frame: Box
 ) -> RangeRecord:
     """Range of the values of a block.
 
     Parameters
     ----------
-    values
-        The voxels of ``core``.
+    parts
+        The values of ``core``, in any number of parts.
+    raw
+        The voxels of ``core`` to be searched for NaN and infinity.
     core, frame
         Where the block lies, and the frame's box.
-    raw
-        The voxels to be searched for NaN and infinity, where they are not ``values`` themselves.
     """
-    bad, first = kernels.nonfinite(values if raw is None else raw)
+    bad, first = kernels.nonfinite(raw)
     if first >= 0:
         where = np.unravel_index(first, core.shape)
         moved = [int(w) + a for w, a in zip(where, core.start, strict=True)]
         first = int(np.ravel_multi_index(moved, frame.shape))
-    low, high = kernels.value_range(values)
-    return RangeRecord(np.asarray(low), np.asarray(high), bad, first)
+    ends = np.array([kernels.value_range(part) for part in parts])
+    return RangeRecord(np.asarray(ends[:, 0].min()), np.asarray(ends[:, 1].max()), bad, first)
 
 
 def merge_ranges(records: Iterable[RangeRecord], frame: Box) -> tuple[Any, Any]:
@@ -96,8 +96,15 @@ class CountsRecord:
     values: NDArray[Any] | None
 
 
-def counts_block(values: NDArray[Any], low: Any, high: Any, nbins: int) -> CountsRecord:
-    """Histogram of a block over the frame's range; integer images count each distinct value."""
+def counts_block(parts: Iterable[NDArray[Any]], low: Any, high: Any, nbins: int) -> CountsRecord:
+    """Histogram of a block, given in parts, over the frame's range.
+
+    Integer images count each distinct value.
+    """
+    return _added([_counts(part, low, high, nbins) for part in parts])
+
+
+def _counts(values: NDArray[Any], low: Any, high: Any, nbins: int) -> CountsRecord:
     if values.dtype.kind in "iu":
         distinct, counts = kernels.integer_histogram(values)
         return CountsRecord(counts, distinct)
@@ -116,23 +123,23 @@ class Histogram:
 
 def merge_counts(records: Iterable[CountsRecord], low: Any, high: Any, nbins: int) -> Histogram:
     """Add up the counts of a frame's blocks."""
-    records = list(records)
-    if records[0].values is not None:
-        return _merge_distinct(records)
-    counts = np.sum([r.counts for r in records], axis=0)
+    total = _added(list(records))
+    if total.values is not None:
+        signed = total.values.dtype.kind == "i"
+        return Histogram(total.counts, total.values.astype(np.int64) if signed else total.values)
     if isinstance(low, np.bool_):
         low, high = np.float64(low), np.float64(high)
-    edges = kernels.bin_edges(low, high, nbins)
-    return Histogram(counts, (edges[:-1] + edges[1:]) / 2.0)
+    return Histogram(total.counts, kernels.bin_centers(kernels.bin_edges(low, high, nbins)))
 
 
-def _merge_distinct(records: list[CountsRecord]) -> Histogram:
+def _added(records: list[CountsRecord]) -> CountsRecord:
+    if records[0].values is None:
+        return CountsRecord(np.sum([r.counts for r in records], axis=0), None)
     values = np.concatenate([r.values for r in records if r.values is not None])
-    counts = np.concatenate([r.counts for r in records])
     distinct, where = np.unique(values, return_inverse=True)
     total = np.zeros(len(distinct), np.int64)
-    np.add.at(total, where, counts)
-    return Histogram(total, distinct.astype(np.int64) if distinct.dtype.kind == "i" else distinct)
+    np.add.at(total, where, np.concatenate([r.counts for r in records]))
+    return CountsRecord(total, distinct)
 
 
 def otsu(histogram: Histogram, low: Any, high: Any) -> Any:

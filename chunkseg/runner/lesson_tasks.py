@@ -13,8 +13,8 @@ from chunkseg.geometry.boxes import Block, Box, add_halos
 from chunkseg.kernels.components import look_up
 from chunkseg.passes.components import ComponentsPass, ComponentsRecord
 from chunkseg.passes.measure import MeasureRecord, Measures, View
-from chunkseg.passes.steps import Above, Blur, Chain, NotZero, Step, chain_halo, run_chain
-from chunkseg.storage.arrays import Sink
+from chunkseg.passes.steps import Blur, BlurAbove, Chain, NotZero, Step, chain_halo, run_chain
+from chunkseg.storage.arrays import Sink, checksum
 from chunkseg.storage.lookups import Lookups
 
 
@@ -49,7 +49,7 @@ class Masking:
         """Return the steps for one frame."""
         if self.blur is None:
             return (NotZero(self.ndim),)
-        return (self.blur, Above(self.thresholds[frame], self.ndim))
+        return (BlurAbove(self.blur, self.thresholds[frame]),)
 
 
 @dataclass(frozen=True)
@@ -173,6 +173,14 @@ class ObjectsTask:
         self.sink.write(block.frame, block.core, local)
 
 
+@dataclass(frozen=True, slots=True)
+class LabelsRecord:
+    """What the labels pass keeps of a block: its measures, and the CRC32C of its labels."""
+
+    measures: MeasureRecord
+    checksum: int
+
+
 @dataclass(frozen=True)
 class LabelsTask:
     """Look up the final labels, write and measure them.
@@ -201,7 +209,7 @@ class LabelsTask:
 
     def __call__(
         self, block: Block, local: NDArray[Any] | None, *images: NDArray[Any]
-    ) -> MeasureRecord:
+    ) -> LabelsRecord:
         """Do one block; without local labels it is background."""
         core = block.core
         if local is None:
@@ -209,6 +217,8 @@ class LabelsTask:
             images = tuple(np.zeros(core.shape, np.uint8) for _ in images)
         local = np.ascontiguousarray(local)
         table = self.lookups.of_block(block.frame, block.number)
-        self.sink.write(block.frame, core, look_up(local, table))
+        labels = look_up(local, table)
+        self.sink.write(block.frame, core, labels)
         ids = table[1:].astype(np.int64)
-        return self.measures.block(View.flat(local, len(ids), images, core), ids)
+        measured = self.measures.block(View.flat(local, len(ids), images, core), ids)
+        return LabelsRecord(measured, checksum(labels))

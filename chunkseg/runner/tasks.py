@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from chunkseg.kernels.sums import compact
 from chunkseg.passes.components import ComponentsPass, ComponentsRecord
 from chunkseg.passes.counting import LabelsPresent, VoxelCount, labels_present
 from chunkseg.passes.measure import MeasureRecord, Measures, View
-from chunkseg.passes.steps import Chain, chain_halo, run_chain
+from chunkseg.passes.steps import Chain, chain_halo, run_chain, run_chain_in_parts
 from chunkseg.passes.threshold import (
     CountsRecord,
     RangeRecord,
@@ -39,6 +39,10 @@ class Chained:
         """Values of the core."""
         return run_chain(self.chain, array, self.grown(core), core, self.frame)
 
+    def parts(self, array: NDArray[Any], core: Box) -> Iterator[NDArray[Any]]:
+        """Values of the core, some planes at a time, each gone when the next are asked for."""
+        return run_chain_in_parts(self.chain, array, self.grown(core), core, self.frame)
+
 
 @dataclass(frozen=True, slots=True)
 class RangeTask:
@@ -54,11 +58,13 @@ class RangeTask:
 
     def __call__(self, block: Block, image: NDArray[Any]) -> RangeRecord:
         """Find the range of one block."""
-        values = self.chained.run(image, block.core)
-        if self.sink is not None:
-            self.sink.write(block.frame, block.core, values)
         raw = image[block.core.slices(origin=self.chained.grown(block.core).start)]
-        return range_block(values, block.core, self.chained.frame, raw=raw)
+        parts = self.chained.parts(image, block.core)
+        if self.sink is not None:
+            values = self.chained.run(image, block.core)
+            self.sink.write(block.frame, block.core, values)
+            parts = iter((values,))
+        return range_block(parts, raw, block.core, self.chained.frame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,7 @@ class CountsTask:
     def __call__(self, block: Block, image: NDArray[Any]) -> CountsRecord:
         """Count the values of one block."""
         low, high = self.ranges[block.frame]
-        return counts_block(self.chained.run(image, block.core), low, high, self.nbins)
+        return counts_block(self.chained.parts(image, block.core), low, high, self.nbins)
 
 
 @dataclass(frozen=True, slots=True)

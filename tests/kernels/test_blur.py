@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from chunkseg.errors import ParameterError
 from chunkseg.kernels import blur
-from chunkseg.kernels.blur import gaussian, gaussian_halo
+from chunkseg.kernels.blur import gaussian, gaussian_halo, gaussian_parts
 
 DTYPES = ["uint8", "uint16", "float32", "float64"]
 SIGMAS = st.sampled_from([0, 0.05, 0.3, 0.5, 1, 1.5, 2.2, 3, 5, np.float32(0.7), np.float64(1.3)])
@@ -265,3 +265,21 @@ def test_the_self_check_sees_a_last_bit(self_check, monkeypatch, dtype):
 
     monkeypatch.setattr(skimage.filters, "gaussian", off_by_one_bit)
     assert not self_check(dtype)
+
+
+@given(blocks(), st.sampled_from(["nearest", "reflect"]))
+@settings(deadline=None, max_examples=60)
+def test_parts_make_up_the_whole(block, mode):
+    """Also over the edges of the tiles, since blocks are then wider than a part has planes."""
+    image, sigma, inner = block
+    whole = gaussian(image, sigma, mode=mode, inner=inner)
+    parts = [part.copy() for part in gaussian_parts(image, sigma, mode=mode, inner=inner)]
+    if whole.size:
+        assert_same(np.concatenate(parts).copy(), whole)
+    assert all(len(part) <= blur._PLANES for part in parts) or image.ndim < 3 or mode == "reflect"
+
+
+def test_parts_share_their_memory():
+    parts = [part.base for part in gaussian_parts(np.zeros((20, 3, 3)), (1, 1, 1))]
+    assert len(parts) == 3
+    assert all(base is parts[0] for base in parts)
