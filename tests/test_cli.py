@@ -379,7 +379,7 @@ def test_info_of_a_calibrated_stack(stack: str, capsys: pytest.CaptureFixture[st
     assert said.out.splitlines() == [
         f"image      {stack}",
         "axes       z 32, y 70, x 72",
-        "pixels     uint16, 0.32 MB",
+        "pixels     uint16, 0.32 MB in memory",
         "stored as  uncompressed file",
         "chunks     none, any voxel can be read alone",
         "spacing    z 0.5 micrometer, y 0.25 micrometer, x 0.25 micrometer",

@@ -13,7 +13,8 @@ from chunkseg.storage.opening import open_image
 def command(args: argparse.Namespace) -> int:
     """Measure, and print what was written."""
     calibration = {"dims": args.dims, "spacing": args.spacing, "unit": args.unit}
-    labels = open_image(args.input, level=args.level, channel=args.channel, **calibration)
+    wanted = {"level": args.level, "series": args.series, "channel": args.channel}
+    labels = open_image(args.input, **wanted, **calibration)
     image = None
     if args.image is not None:
         image = open_image(args.image, **calibration)

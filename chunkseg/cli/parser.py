@@ -86,12 +86,18 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_input(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("input", metavar="INPUT", help="zarr, OME-Zarr, TIFF, folder, glob or .npy")
+    parser.add_argument(
+        "input",
+        metavar="INPUT",
+        help="zarr, OME-Zarr (or its address), TIFF, HDF5 (FILE.h5:/PATH), .npy, a folder, or a "
+        "pattern such as 'img_t{t}_z{z}.tif'",
+    )
     group = parser.add_argument_group("input", "instead of what the file says")
     group.add_argument("--channel", metavar="NAME_OR_INDEX", help="the channel to be taken")
     group.add_argument(
         "--level", metavar="N", type=int, default=0, help="resolution level, 0 the finest"
     )
+    group.add_argument("--series", metavar="NAME_OR_INDEX", help="the image, of several in a file")
     group.add_argument("--dims", metavar="DIMS", help="names of the axes, such as tzyx")
     group.add_argument(
         "--spacing", metavar="Z,Y,X", type=_numbers, help="size of a voxel, or one number for all"

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from dataclasses import replace
 from typing import Any
+
+import xarray as xr
 
 from chunkseg.api.workflow import Workflow
 from chunkseg.cli.messages import progress
 from chunkseg.cli.parser import WORKFLOW_OPTIONS
 from chunkseg.cli.printing import result_lines, say
-from chunkseg.storage.opening import open_image
+from chunkseg.storage.opening import LABELS, open_image
+
+WIDE = 4
+
+logger = logging.getLogger("chunkseg")
 
 
 def command(args: argparse.Namespace) -> int:
     """Run the workflow and print what came out."""
     workflow = chosen_workflow(args)
     image = opened(args)
+    if not args.input_is_mask:
+        tell_labels(image)
     with progress() as tell:
         result = workflow.run(
             image,
@@ -41,12 +50,26 @@ def chosen_workflow(args: argparse.Namespace) -> Workflow:
     return replace(base, **given)
 
 
+def tell_labels(image: xr.DataArray) -> None:
+    """Warn of an image that looks like labels: to blur and threshold those makes no sense."""
+    told = image.attrs.get("kind") == LABELS
+    if told or (image.dtype.kind in "iu" and image.dtype.itemsize >= WIDE):
+        why = "its file says so" if told else f"its pixels are {image.dtype}"
+        logger.warning(
+            "%s may be a label image (%s); measure labels with 'chunkseg measure', or take them "
+            "as a mask by --input-is-mask",
+            image.attrs["source"],
+            why,
+        )
+
+
 def opened(args: argparse.Namespace) -> Any:
     """Open the input as its options say."""
     return open_image(
         args.input,
         channel=args.channel,
         level=args.level,
+        series=args.series,
         dims=args.dims,
         spacing=args.spacing,
         unit=args.unit,
