@@ -250,9 +250,15 @@ def test_otsu_of_floats_equals_scikit_image(dtype, seed, size, limits, power):
     values = np.random.default_rng(seed).random(size) ** power
     image = (limits[0] + (limits[1] - limits[0]) * values).astype(dtype)
     low, high = value_range(image)
+    try:
+        expected = skimage.filters.threshold_otsu(image)
+    except ValueError:  # neighbouring floats, too near each other for so many bins
+        with pytest.raises(PixelError):
+            bin_edges(low, high)
+        return
     centers = bin_centers(bin_edges(low, high))
     counts = sum(float_histogram(piece, low, high) for piece in np.array_split(image, 3))
-    assert_same(otsu(counts, centers), skimage.filters.threshold_otsu(image))
+    assert_same(otsu(counts, centers), expected)
 
 
 @pytest.mark.parametrize("name", ["coins", "cell", "page", "camera"])
