@@ -467,9 +467,14 @@ def test_a_real_process(stack: str, tmp_path: Path) -> None:
         assert line.startswith("chunkseg: ")
     assert (tmp_path / "out" / "objects.csv").is_file()
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert again.returncode == 2
-    assert again.stdout == ""
-    assert len(again.stderr.splitlines()) == 1
+    assert again.returncode == 0
+    assert again.stdout == done.stdout
+    assert again.stderr == "chunkseg: out is complete already: nothing to do\n"
+    other = subprocess.run([*command, "--sigma", "2"], cwd=tmp_path, capture_output=True, text=True)
+    assert other.returncode == 2
+    assert other.stdout == ""
+    assert len(other.stderr.splitlines()) == 1
+    assert "sigma was" in other.stderr
 
 
 class Terminal(io.StringIO):
@@ -483,7 +488,7 @@ def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
-    with messages.progress() as tell, messages.logged_warnings():
+    with messages.progress() as tell, messages.logged():
         tell("range", 0, 4)
         tell("range", 4, 4)
         messages.logging.getLogger("chunkseg").warning("mind the gap")
@@ -516,7 +521,7 @@ def test_lines_of_a_movie_are_few(
 
 def test_a_warning_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     logger = messages.logging.getLogger("chunkseg")
-    with messages.logged_warnings():
+    with messages.logged():
         for _ in range(3):
             logger.warning("of %s", "one\nkind")
         logger.info("nothing to see")

@@ -124,7 +124,11 @@ def summary_facts(lesson: Lesson, outcome: Outcome) -> dict[str, Any]:
     """Content of ``summary.json``: the size statistics, in all and per time point."""
     assert outcome.table is not None
     summary = table_summary(outcome.table, sorted(outcome.facts))
-    return summary | {"frames": _frames(lesson, outcome)}
+    frames = [
+        {name: value for name, value in frame.items() if name != "checksums"}
+        for frame in _frames(lesson, outcome)
+    ]
+    return summary | {"frames": frames}
 
 
 def table_summary(table: pd.DataFrame, times: Sequence[int] | None = None) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""From arguments to an exit code: 0 done, 1 numbers differ, 2 an error, 130 interrupted.
+"""From arguments to an exit code.
+
+0 done; 1 a comparison found differences; 2 an error; 3 some blocks could not be done, the rest is;
+130 interrupted.
 
 An error is said in one line, without a traceback unless ``--debug`` asks for it. What is imported
 here is light; each command imports what it needs when it runs.
@@ -10,11 +13,12 @@ import traceback
 import warnings
 from collections.abc import Sequence
 
-from chunkseg.cli.messages import error_text, logged_warnings, note
+from chunkseg.cli.messages import error_text, logged, note
 from chunkseg.cli.parser import build_parser
-from chunkseg.errors import ChunksegError
+from chunkseg.errors import BlocksError, ChunksegError
 
 FAILED = 2
+UNFINISHED = 3
 INTERRUPTED = 130
 
 
@@ -29,8 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0 for success, 1 where the demo's numbers differ, 2 for an error, which is
-        said in one line on stderr, 130 for an interrupt.
+        The exit code: 0 for success, 1 where the demo's numbers or a verification differ, 2 for an
+        error, which is said in one line on stderr, 3 where some blocks could not be done and the
+        same command goes on once the cause is mended, 130 for an interrupt.
 
     Raises
     ------
@@ -50,15 +55,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = build_parser().parse_args(argv)
         debug = args.debug
-        with warnings.catch_warnings(), logged_warnings():
+        with warnings.catch_warnings(), logged():
             if not debug:
                 warnings.simplefilter("ignore")
             return int(args.command(args))
     except KeyboardInterrupt:
-        note("interrupted")
+        note("interrupted; the same command goes on from here")
         return INTERRUPTED
     except (ChunksegError, OSError) as error:
         if debug:
             traceback.print_exc()
         note(f"error: {error_text(error)}")
-        return FAILED
+        return UNFINISHED if isinstance(error, BlocksError) else FAILED

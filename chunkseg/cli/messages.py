@@ -66,26 +66,32 @@ class _Said(logging.Handler):
     """Says what is logged, the same text only once."""
 
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__(logging.INFO)
         self.texts: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
         if text not in self.texts:
             self.texts.add(text)
-            warn(text)
+            if record.levelno >= logging.WARNING:
+                warn(text)
+            else:
+                note(one_line(text))
 
 
 @contextmanager
-def logged_warnings() -> Iterator[None]:
-    """Within it, the warnings that chunkseg logs go to stderr."""
+def logged() -> Iterator[None]:
+    """Within it, what chunkseg logs goes to stderr."""
     logger = logging.getLogger("chunkseg")
     handler = _Said()
+    level = logger.level
     logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
     try:
         yield
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -38,6 +39,7 @@ from chunkseg.plan.parameters import Parameters
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.failures import FailedBlocksError
 from chunkseg.runner.lesson_tasks import (
+    LabelsRecord,
     LabelsTask,
     Masking,
     ObjectsTask,
@@ -356,12 +358,14 @@ class _Group:
         task = LabelsTask(lookups, sink, self._measures(), len(images))
         source = Input(ScratchSource(local.array), lesson.frames.layout)
         skip = self._out_of_reach(objects, (0,) * lesson.grid.ndim)
-        found = self._sweep(task, [source, *images], MeasureRecord, skip, sinks=(sink,))
+        found = self._sweep(task, [source, *images], LabelsRecord, skip, sinks=(sink,))
         tables = []
-        for frame, records in found.frames():
+        for frame, group in found.frames():
             self.facts[frame].counts["expanded"] = objects[frame].count
             self.facts[frame].counts["final"] = counts[frame]
-            sums = self._measures().merge(r for _, r in records)
+            records = sorted(((b.number, r) for b, r in group), key=itemgetter(0))
+            self.facts[frame].checksums = [record.checksum for _, record in records]
+            sums = self._measures().merge(record.measures for _, record in records)
             tables.append(self._table(frame, sums))
         return pd.concat(tables, ignore_index=True)
 

@@ -18,12 +18,27 @@ Seconds: TypeAlias = dict[str, dict[str, float]]
 
 @dataclass
 class FrameFacts:
-    """What is told of one frame: in ``run.json`` and on the screen."""
+    """What is told of one frame: in ``run.json`` and on the screen.
+
+    Attributes
+    ----------
+    threshold
+        On the scale of the blurred image; None for a mask.
+    constant
+        Whether all its blurred voxels are equal.
+    foreground_fraction
+        Fraction of its voxels that is foreground.
+    counts
+        Number of objects after each step.
+    checksums
+        CRC32C of the labels of each block, by number.
+    """
 
     threshold: Any = None
     constant: bool = False
     foreground_fraction: float = math.nan
     counts: dict[str, int] = field(default_factory=dict)
+    checksums: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import zarr
 from numpy.typing import NDArray
@@ -126,6 +127,19 @@ class Sink:
         except Exception:
             return False
         return True
+
+
+def checksum(data: NDArray[Any]) -> int:
+    """CRC32C of the bytes of an array in C order.
+
+    Examples
+    --------
+    >>> checksum(np.arange(3, dtype=np.uint8)) == checksum(np.array([[0, 1, 2]], np.uint8))
+    True
+    """
+    whole = np.ascontiguousarray(data).reshape(-1).view(np.uint8)
+    whole.flags.writeable = False
+    return int(google_crc32c.value(whole))
 
 
 def missing_chunks(array: zarr.Array[Any], slices: Slices) -> list[str]:

@@ -9,6 +9,7 @@ construction, what it will hold in the end (``output/``). Completion moves that 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -171,13 +172,24 @@ class Output:
         """Move everything to its place, ``run.json`` last, and remove the scratch."""
         folder = self.building()
         files = [name for name in WRITTEN if (folder / name).exists()]
-        content = {**run, "identity": self.started.identity.as_json(), "files": [*files, RUN]}
+        content = {
+            **run,
+            "identity": self.started.identity.as_json(),
+            "files": [*files, RUN],
+            "sha256": {name: file_digest(folder / name) for name in files if name not in ARRAYS},
+        }
         write_json(self.state / RUN, content)
         publish(self.path)
 
     def abandon(self) -> None:
         """Remove everything that this run has written."""
         remove_written(self.path)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def publish(path: Path) -> None:
