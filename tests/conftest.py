@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,3 +24,15 @@ def shared_data() -> Path:
     if not (folder / "README.md").is_file():
         pytest.skip(f"no test images in {folder}; set CHUNKSEG_TEST_DATA to their folder")
     return folder
+
+
+@pytest.fixture
+def warnings() -> Iterator[list[str]]:
+    """What chunkseg warns of while the test runs."""
+    told: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("chunkseg")
+    logger.addHandler(handler)
+    yield told
+    logger.removeHandler(handler)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,8 +25,8 @@ from chunkseg.storage.formats.asked import Asked
 from chunkseg.storage.formats.folder import counted_by_words
 from chunkseg.storage.opening import from_array, open_image
 from chunkseg.storage.sources import FileSource, Stack, TiffSource, View, ZarrSource, source_of
+from tests.images import STACK, axes, save_ome, save_planes, scale, translation
 
-STACK = (np.arange(6 * 20 * 24) % 251).astype(np.uint16).reshape(6, 20, 24)
 UM = {"unit": "um"}
 SLOW_FIXTURE = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -36,18 +35,6 @@ def assert_same(image: xr.DataArray, pixels: np.ndarray[Any, Any]) -> None:
     assert image.dtype == pixels.dtype.newbyteorder("=")
     assert image.dtype.isnative
     np.testing.assert_array_equal(image.values, pixels)
-
-
-@pytest.fixture
-def warnings() -> Iterator[list[str]]:
-    """What chunkseg warns of while the test runs."""
-    told: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger("chunkseg")
-    logger.addHandler(handler)
-    yield told
-    logger.removeHandler(handler)
 
 
 # --- the shared stacks
@@ -286,40 +273,6 @@ def test_opened_zarr_can_not_be_written(tmp_path: Path) -> None:
 
 
 # --- OME-Zarr
-
-
-def axes(names: str, unit: str | None = "micrometer") -> list[dict[str, str]]:
-    kinds = {"t": "time", "c": "channel"}
-    full = [{"name": n, "type": kinds.get(n, "space")} for n in names]
-    return [{**a, "unit": unit} if unit and a["type"] == "space" else a for a in full]
-
-
-def scale(*values: float) -> dict[str, Any]:
-    return {"type": "scale", "scale": list(values)}
-
-
-def translation(*values: float) -> dict[str, Any]:
-    return {"type": "translation", "translation": list(values)}
-
-
-def save_ome(
-    path: Path,
-    pixels: np.ndarray[Any, Any],
-    image: dict[str, Any],
-    version: str = "0.4",
-    **more: Any,
-) -> Path:
-    """Two levels, ``full`` and ``half``, both with the transformations in ``image["steps"]``."""
-    steps = image.pop("steps", [scale(*[1.0] * pixels.ndim)])
-    datasets = [{"path": "full", "coordinateTransformations": steps}]
-    datasets += [{"path": "half", "coordinateTransformations": steps}]
-    attrs = {"multiscales": [{"datasets": datasets, "version": version, **image}], **more}
-    zarr_format: Any = 2 if version == "0.4" else 3
-    attrs = attrs if version == "0.4" else {"ome": {"version": version, **attrs}}
-    group = zarr.open_group(path, mode="w", zarr_format=zarr_format, attributes=attrs)
-    group.create_array("full", data=pixels, chunks=(2,) * pixels.ndim)
-    group.create_array("half", data=pixels[..., ::2], chunks=(2,) * pixels.ndim)
-    return path
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
@@ -721,13 +674,6 @@ def test_a_tiff_without_images() -> None:
 
 
 # --- folders and patterns
-
-
-def save_planes(folder: Path, names: list[str], pixels: np.ndarray[Any, Any] = STACK) -> Path:
-    folder.mkdir(exist_ok=True)
-    for name, plane in zip(names, pixels, strict=False):
-        tifffile.imwrite(folder / name, plane)
-    return folder
 
 
 @pytest.mark.parametrize("layout", ["plain", "zlib"])

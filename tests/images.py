@@ -1,0 +1,53 @@
+"""Small image files that tests of readers write: OME-Zarr by the specification, planes of TIFF."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+import zarr
+
+STACK = (np.arange(6 * 20 * 24) % 251).astype(np.uint16).reshape(6, 20, 24)
+
+
+def axes(names: str, unit: str | None = "micrometer") -> list[dict[str, str]]:
+    kinds = {"t": "time", "c": "channel"}
+    full = [{"name": n, "type": kinds.get(n, "space")} for n in names]
+    return [{**a, "unit": unit} if unit and a["type"] == "space" else a for a in full]
+
+
+def scale(*values: float) -> dict[str, Any]:
+    return {"type": "scale", "scale": list(values)}
+
+
+def translation(*values: float) -> dict[str, Any]:
+    return {"type": "translation", "translation": list(values)}
+
+
+def save_ome(
+    store: Any,
+    pixels: np.ndarray[Any, Any],
+    image: dict[str, Any],
+    version: str = "0.4",
+    **more: Any,
+) -> Any:
+    """Two levels, ``full`` and ``half``, both with the transformations in ``image["steps"]``."""
+    steps = image.pop("steps", [scale(*[1.0] * pixels.ndim)])
+    datasets = [{"path": "full", "coordinateTransformations": steps}]
+    datasets += [{"path": "half", "coordinateTransformations": steps}]
+    attrs = {"multiscales": [{"datasets": datasets, "version": version, **image}], **more}
+    zarr_format: Any = 2 if version == "0.4" else 3
+    attrs = attrs if version == "0.4" else {"ome": {"version": version, **attrs}}
+    group = zarr.open_group(store, mode="w", zarr_format=zarr_format, attributes=attrs)
+    group.create_array("full", data=pixels, chunks=(2,) * pixels.ndim)
+    group.create_array("half", data=pixels[..., ::2], chunks=(2,) * pixels.ndim)
+    return store
+
+
+def save_planes(folder: Path, names: list[str], pixels: np.ndarray[Any, Any] = STACK) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, plane in zip(names, pixels, strict=False):
+        tifffile.imwrite(folder / name, plane)
+    return folder
