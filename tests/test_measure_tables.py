@@ -16,7 +16,7 @@ import skimage as ski
 import chunkseg as cs
 from chunkseg.errors import KindError, ParameterError
 from chunkseg.geometry.boxes import Box, Grid
-from chunkseg.kernels.sums import compact
+from chunkseg.kernels.runs import compact
 from chunkseg.passes.measure import GROUPS, KINDS, MeasureRecord, Measures, View, choose
 from chunkseg.storage.records import Records
 from tests.measuring import Truth, compare

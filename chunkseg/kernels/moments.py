@@ -15,6 +15,7 @@ there.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from functools import cache
 from typing import Any
 
@@ -22,9 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.kernels.compiled import compiled
-from chunkseg.kernels.components import Local
+from chunkseg.kernels.runs import Runs
+from chunkseg.kernels.sums import flat
 
 Exponents = tuple[tuple[int, ...], ...]
+
+_UNWEIGHTED = np.empty(0, np.uint8)
 
 
 @cache
@@ -41,7 +45,7 @@ def exponents(ndim: int, each: int, total: int) -> Exponents:
 
 
 def moment_sums(
-    local: Local,
+    runs: Runs,
     reference: NDArray[np.int64],
     powers: Exponents,
     weights: NDArray[Any] | None = None,
@@ -50,14 +54,14 @@ def moment_sums(
 
     Parameters
     ----------
-    local
-        Local ids of the block, 1 to ``len(reference)``; 0 is background.
+    runs
+        The block, with local ids from 1 to ``len(reference)``; 0 is background.
     reference
         Reference point of each region in voxels of the block, shape (regions, axes).
     powers
         Exponents of the moments.
     weights
-        Intensities, shaped as ``local``; 1 for every voxel by default.
+        Intensities, of the block's shape; 1 for every voxel by default.
 
     Returns
     -------
@@ -66,22 +70,32 @@ def moment_sums(
     Examples
     --------
     >>> import numpy as np
-    >>> local = np.array([[1, 1, 1]], np.uint32)
-    >>> moment_sums(local, np.array([[0, 1]]), ((0, 0), (0, 1), (0, 2)))
+    >>> from chunkseg.kernels.runs import id_runs
+    >>> runs = id_runs(np.array([[1, 1, 1]], np.uint32))
+    >>> moment_sums(runs, np.array([[0, 1]]), ((0, 0), (0, 1), (0, 2)))
     array([[3., 0., 2.]])
     """
-    missing = 3 - local.ndim
-    shape = (1,) * missing + local.shape
-    table = np.pad(np.array(powers, np.int64), ((0, 0), (missing, 0)))
+    missing = 3 - len(runs.shape)
+    groups = _groups(powers)
     origin = np.pad(reference, ((0, 0), (missing, 0)))
     sums = np.zeros((len(reference), len(powers)))
-    wide = local.reshape(shape)
     if weights is None:
-        _region_moments(wide, origin, table, sums)
+        _moments(runs.stop, runs.region, runs.volume, _UNWEIGHTED, origin, groups, sums.reshape(-1))
     else:
-        plain = weights.astype(np.float32) if weights.dtype == np.float16 else weights
-        _weighted_moments(wide, plain.reshape(shape), origin, table, sums)
+        _moments(
+            runs.stop, runs.region, runs.volume, flat(weights), origin, groups, sums.reshape(-1)
+        )
     return sums
+
+
+@cache
+def _groups(powers: Exponents) -> NDArray[np.uint64]:
+    """Exponents along z and y, and how many along x follow each other from 0 on with these.
+
+    Every list of exponents is made of such groups: it is ordered and closed downwards.
+    """
+    found = Counter(((0,) * (3 - len(power)) + power)[:2] for power in powers)
+    return np.array([(*zy, count) for zy, count in found.items()], np.uint64)
 
 
 @compiled()
@@ -94,10 +108,14 @@ def _powers(base: float, out: Any) -> None:  # pragma: no cover - compiled
 
 @compiled()
 def _add_run(
-    row: Any, table: Any, zs: Any, ys: Any, xs: Any
+    sums: Any, at: Any, groups: Any, zs: Any, ys: Any, xs: Any
 ) -> None:  # pragma: no cover - compiled
-    for m in range(table.shape[0]):
-        row[m] += zs[table[m, 0]] * ys[table[m, 1]] * xs[table[m, 2]]
+    """Add the products of powers, from ``at`` on, for each group over the powers along x."""
+    for group in range(np.uint64(groups.shape[0])):
+        zy = zs[groups[group, 0]] * ys[groups[group, 1]]
+        for power in range(groups[group, 2]):
+            sums[at + power] += zy * xs[power]
+        at += groups[group, 2]
 
 
 @compiled()
@@ -111,61 +129,47 @@ def _below(end: float, sign: float, out: Any) -> None:  # pragma: no cover - com
 
 
 @compiled()
-def _region_moments(
-    local: Local, origin: Any, table: Any, sums: Any
-) -> None:  # pragma: no cover - compiled
-    zs, ys, xs = np.empty(4), np.empty(4), np.empty(4)
-    nz, ny, nx = local.shape
-    for z in range(nz):
-        for y in range(ny):
-            x = 0
-            while x < nx:
-                region = local[z, y, x]
-                begin = x
-                x += 1
-                while x < nx and local[z, y, x] == region:
-                    x += 1
-                if region == 0:
-                    continue
-                row = np.int64(region) - 1
-                _powers(z - origin[row, 0], zs)
-                _powers(y - origin[row, 1], ys)
-                xs[:] = 0.0
-                _below(float(x - origin[row, 2]), 1.0, xs)
-                _below(float(begin - origin[row, 2]), -1.0, xs)
-                _add_run(sums[row], table, zs, ys, xs)
+def _weigh(image: Any, start: Any, stop: Any, step: float, out: Any) -> None:  # pragma: no cover
+    """Sums of the intensities times ``step**0 .. step**3``, the step growing by 1 per voxel."""
+    s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
+    for i in range(np.uint64(start), np.uint64(stop)):
+        term = float(image[i])
+        s0 += term
+        term *= step
+        s1 += term
+        term *= step
+        s2 += term
+        s3 += term * step
+        step += 1.0
+    out[0], out[1], out[2], out[3] = s0, s1, s2, s3
 
 
 @compiled()
-def _weighted_moments(
-    local: Local, weights: Any, origin: Any, table: Any, sums: Any
+def _moments(
+    stops: Any, region: Any, volume: Any, image: Any, origin: Any, groups: Any, sums: Any
 ) -> None:  # pragma: no cover - compiled
     zs, ys, xs = np.empty(4), np.empty(4), np.empty(4)
-    nz, ny, nx = local.shape
-    for z in range(nz):
-        for y in range(ny):
-            x = 0
-            while x < nx:
-                region = local[z, y, x]
-                if region == 0:
-                    x += 1
+    run, first = 0, 0
+    width = sums.size // max(origin.shape[0], 1)
+    for z in range(volume[0]):
+        for y in range(volume[1]):
+            end = 0
+            while end < volume[2]:
+                begin, end = end, stops[run] - first
+                row = np.int64(region[run]) - 1
+                run += 1
+                if row < 0:
                     continue
-                row = np.int64(region) - 1
-                s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
-                while x < nx and local[z, y, x] == region:
-                    step = float(x - origin[row, 2])
-                    term = float(weights[z, y, x])
-                    s0 += term
-                    term *= step
-                    s1 += term
-                    term *= step
-                    s2 += term
-                    s3 += term * step
-                    x += 1
-                xs[0], xs[1], xs[2], xs[3] = s0, s1, s2, s3
                 _powers(z - origin[row, 0], zs)
                 _powers(y - origin[row, 1], ys)
-                _add_run(sums[row], table, zs, ys, xs)
+                if image.size:
+                    _weigh(image, first + begin, first + end, float(begin - origin[row, 2]), xs)
+                else:
+                    xs[:] = 0.0
+                    _below(float(end - origin[row, 2]), 1.0, xs)
+                    _below(float(begin - origin[row, 2]), -1.0, xs)
+                _add_run(sums, np.uint64(row * width), groups, zs, ys, xs)
+            first += volume[2]
 
 
 def shifted(

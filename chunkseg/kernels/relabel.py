@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from skimage.segmentation import relabel_sequential
 
 from chunkseg.kernels.components import look_up
-from chunkseg.kernels.sums import compact
+from chunkseg.kernels.runs import compact
 
 
 def renumber(present: NDArray[Any], offset: int) -> tuple[NDArray[Any], Any, Any]:

@@ -1,9 +1,8 @@
-"""Partial sums per label of one block, one sweep per kind of sum, and labels numbered anew.
+"""Partial sums per label of one block, one sweep over its runs per kind of sum.
 
-Sweeps go along runs of equal ids, so that counts, bounding boxes and coordinate sums cost one step
-per run and not one per voxel, and a sum of intensities one addition to memory. Coordinates are sums
-of whole numbers and exact; so are the intensity sums of integer images; those of float images are
-taken in raster order in float64.
+Counts, bounding boxes and coordinate sums cost one step per run and not one per voxel, a sum of
+intensities one addition to memory. Coordinates are sums of whole numbers and exact; so are the
+intensity sums of integer images; those of float images are taken in raster order in float64.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.kernels.compiled import compiled
-from chunkseg.kernels.components import Local
+from chunkseg.kernels.runs import Runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,47 +30,47 @@ class RegionSums:
     coordinates: NDArray[np.int64]
 
 
-def region_sums(local: Local, count: int) -> RegionSums:
+def region_sums(runs: Runs, count: int) -> RegionSums:
     """Count, bounding box and coordinate sums of the regions 1 to ``count`` of a block."""
-    num_pixels, start, stop, coordinates = _region_sums(_wide(local), count)
-    axes = slice(3 - local.ndim, 3)
-    return RegionSums(num_pixels, start[:, axes], stop[:, axes], coordinates[:, axes])
-
-
-@compiled()
-def _region_sums(local: Local, count: int) -> Any:  # pragma: no cover - compiled
     num_pixels = np.zeros(count, np.int64)
     start = np.full((count, 3), np.iinfo(np.int64).max)
     stop = np.zeros((count, 3), np.int64)
     coordinates = np.zeros((count, 3), np.int64)
-    nz, ny, nx = local.shape
-    for z in range(nz):
-        for y in range(ny):
-            x = 0
-            while x < nx:
-                region = local[z, y, x]
-                begin = x
-                x += 1
-                while x < nx and local[z, y, x] == region:
-                    x += 1
-                if region == 0:
+    _region_sums(runs.stop, runs.region, runs.volume, num_pixels, start, stop, coordinates)
+    axes = slice(3 - len(runs.shape), 3)
+    return RegionSums(num_pixels, start[:, axes], stop[:, axes], coordinates[:, axes])
+
+
+@compiled()
+def _region_sums(
+    stops: Any, region: Any, volume: Any, num_pixels: Any, start: Any, stop: Any, coordinates: Any
+) -> None:  # pragma: no cover - compiled
+    run = 0
+    first = 0
+    for z in range(volume[0]):
+        for y in range(volume[1]):
+            end = 0
+            while end < volume[2]:
+                begin, end = end, stops[run] - first
+                row = np.int64(region[run]) - 1
+                run += 1
+                if row < 0:
                     continue
-                row = region - 1
-                length = x - begin
+                length = end - begin
                 num_pixels[row] += length
                 coordinates[row, 0] += z * length
                 coordinates[row, 1] += y * length
-                coordinates[row, 2] += (begin + x - 1) * length // 2
+                coordinates[row, 2] += (begin + end - 1) * length // 2
                 start[row, 0] = min(start[row, 0], z)
                 start[row, 1] = min(start[row, 1], y)
                 start[row, 2] = min(start[row, 2], begin)
                 stop[row, 0] = max(stop[row, 0], z + 1)
                 stop[row, 1] = max(stop[row, 1], y + 1)
-                stop[row, 2] = max(stop[row, 2], x)
-    return num_pixels, start, stop, coordinates
+                stop[row, 2] = max(stop[row, 2], end)
+            first += volume[2]
 
 
-def intensity_totals(local: Local, count: int, image: NDArray[Any]) -> NDArray[Any]:
+def intensity_totals(runs: Runs, count: int, image: NDArray[Any]) -> NDArray[Any]:
     """Sum of ``image`` over each of the regions 1 to ``count`` of a block.
 
     Sums of boolean and of integer images of up to 32 bits are int64 and exact (a block would need
@@ -80,42 +79,45 @@ def intensity_totals(local: Local, count: int, image: NDArray[Any]) -> NDArray[A
     """
     exact = image.dtype.kind in "bui" and image.dtype.itemsize < 8
     totals = np.zeros(count, np.int64 if exact else np.float64)
-    _totals(_wide(local), _wide(_plain(image)), totals)
+    _totals(runs.stop, runs.region, flat(image), totals)
     return totals
 
 
 def intensity_extremes(
-    local: Local, count: int, image: NDArray[Any]
+    runs: Runs, count: int, image: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Smallest and largest intensity of each of the regions 1 to ``count`` of a block.
 
     Both have the image's dtype (float32 for float16); NaN anywhere in a region makes both NaN; rows
     of regions without a voxel hold the ends of the dtype's range.
     """
-    plain = _plain(image)
-    low, high = _ends(plain.dtype)
+    values = flat(image)
+    low, high = _ends(values.dtype)
     smallest, largest = np.full(count, high), np.full(count, low)
-    _extremes(_wide(local), _wide(plain), smallest, largest)
+    if values.dtype.kind == "f":
+        _float_extremes(runs.stop, runs.region, values, smallest, largest)
+    else:
+        _extremes(runs.stop, runs.region, values, smallest, largest)
     return smallest, largest
 
 
 def squared_deviations(
-    local: Local, image: NDArray[Any], means: NDArray[np.float64]
+    runs: Runs, image: NDArray[Any], means: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Sum of ``(image - mean)**2`` over each region, about the region's own mean.
 
     Centred before squaring, so that nothing cancels however far the intensities lie from 0.
     """
     deviations = np.zeros(len(means))
-    _deviations(_wide(local), _wide(_plain(image)), means, deviations)
+    _deviations(runs.stop, runs.region, flat(image), means, deviations)
     return deviations
 
 
-def _plain(image: NDArray[Any]) -> NDArray[Any]:
-    """Return the image in a dtype that Numba knows."""
-    if image.dtype == np.bool_:
-        return image.view(np.uint8)
-    return image.astype(np.float32) if image.dtype == np.float16 else image
+def flat(image: NDArray[Any]) -> NDArray[Any]:
+    """Return the image's voxels in raster order, in a dtype that Numba knows."""
+    plain = image.astype(np.float32) if image.dtype == np.float16 else image
+    plain = plain.view(np.uint8) if plain.dtype == np.bool_ else plain
+    return np.ascontiguousarray(plain).reshape(-1)
 
 
 def _ends(dtype: np.dtype[Any]) -> tuple[Any, Any]:
@@ -124,139 +126,62 @@ def _ends(dtype: np.dtype[Any]) -> tuple[Any, Any]:
     return dtype.type(np.iinfo(dtype).min), dtype.type(np.iinfo(dtype).max)
 
 
-def _wide(array: NDArray[Any]) -> NDArray[Any]:
-    """Return a block with axes of length 1 put in front, up to three, in C order."""
-    return np.ascontiguousarray(array.reshape((1,) * (3 - array.ndim) + array.shape))
-
-
 @compiled()
-def _totals(local: Local, image: Any, totals: Any) -> None:  # pragma: no cover - compiled
-    for z in range(local.shape[0]):
-        for y in range(local.shape[1]):
-            region = np.uint32(0)
+def _totals(stops: Any, region: Any, image: Any, totals: Any) -> None:  # pragma: no cover
+    start = np.uint64(0)
+    for run in range(stops.size):
+        stop = np.uint64(stops[run])
+        if region[run]:
             subtotal = totals.dtype.type(0)
-            for x in range(local.shape[2]):
-                if local[z, y, x] != region:
-                    if region:
-                        totals[region - 1] += subtotal
-                    region = local[z, y, x]
-                    subtotal = totals.dtype.type(0)
-                subtotal += totals.dtype.type(image[z, y, x])
-            if region:
-                totals[region - 1] += subtotal
+            for i in range(start, stop):
+                subtotal += totals.dtype.type(image[i])
+            totals[region[run] - 1] += subtotal
+        start = stop
 
 
 @compiled()
 def _extremes(
-    local: Local, image: Any, smallest: Any, largest: Any
+    stops: Any, region: Any, image: Any, smallest: Any, largest: Any
 ) -> None:  # pragma: no cover - compiled
-    for z in range(local.shape[0]):
-        for y in range(local.shape[1]):
-            for x in range(local.shape[2]):
-                region = local[z, y, x]
-                if region == 0:
-                    continue
-                value = image[z, y, x]
-                if value < smallest[region - 1] or value != value:
-                    smallest[region - 1] = value
-                if value > largest[region - 1] or value != value:
-                    largest[region - 1] = value
+    start = np.uint64(0)
+    for run in range(stops.size):
+        stop = np.uint64(stops[run])
+        if region[run]:
+            low, high = smallest[region[run] - 1], largest[region[run] - 1]
+            for i in range(start, stop):
+                low, high = min(low, image[i]), max(high, image[i])
+            smallest[region[run] - 1], largest[region[run] - 1] = low, high
+        start = stop
+
+
+@compiled()
+def _float_extremes(
+    stops: Any, region: Any, image: Any, smallest: Any, largest: Any
+) -> None:  # pragma: no cover - compiled
+    start = np.uint64(0)
+    for run in range(stops.size):
+        stop = np.uint64(stops[run])
+        if region[run]:
+            low, high = smallest[region[run] - 1], largest[region[run] - 1]
+            for i in range(start, stop):
+                value = image[i]
+                low = value if value < low or value != value else low
+                high = value if value > high or value != value else high
+            smallest[region[run] - 1], largest[region[run] - 1] = low, high
+        start = stop
 
 
 @compiled()
 def _deviations(
-    local: Local, image: Any, means: Any, deviations: Any
+    stops: Any, region: Any, image: Any, means: Any, deviations: Any
 ) -> None:  # pragma: no cover - compiled
-    for z in range(local.shape[0]):
-        for y in range(local.shape[1]):
-            region = np.uint32(0)
-            mean = 0.0
-            subtotal = 0.0
-            for x in range(local.shape[2]):
-                if local[z, y, x] != region:
-                    if region:
-                        deviations[region - 1] += subtotal
-                    region = local[z, y, x]
-                    subtotal = 0.0
-                    if region:
-                        mean = means[region - 1]
-                if region:
-                    deviation = image[z, y, x] - mean
-                    subtotal += deviation * deviation
-            if region:
-                deviations[region - 1] += subtotal
-
-
-def compact(labels: NDArray[Any]) -> tuple[NDArray[np.int64], Local]:
-    """Number the labels that occur in a block from 1, in order of first occurrence.
-
-    Memory and time follow from the labels that occur, never from the largest one.
-
-    Parameters
-    ----------
-    labels
-        Integer block; 0 is background.
-
-    Returns
-    -------
-    ids : int64 array
-        The label of each local id; ``ids[i]`` belongs to local id ``i + 1``.
-    local : uint32 array
-        Local ids, shaped as ``labels``.
-    """
-    flat = np.ascontiguousarray(labels).reshape(-1)
-    ids, local = _compact(flat)
-    return ids, local.reshape(labels.shape)
-
-
-@compiled()
-def _slot(keys: Any, values: Any, key: int) -> int:  # pragma: no cover - compiled
-    """Place of ``key`` in an open-addressing table (values are 0 where a place is free)."""
-    mask = keys.size - 1
-    place = (key * 0x2545F4914F6CDD1D >> 24) & mask
-    while values[place] and keys[place] != key:
-        place = (place + 1) & mask
-    return place
-
-
-@compiled()
-def _compact(flat: Any) -> Any:  # pragma: no cover - compiled
-    local = np.empty(flat.size, np.uint32)
-    keys = np.zeros(1024, np.int64)
-    values = np.zeros(1024, np.uint32)
-    ids = np.empty(512, np.int64)
-    count = 0
-    i = 0
-    while i < flat.size:
-        label = flat[i]
-        value = np.uint32(0)
-        if label != 0:
-            key = np.int64(label)
-            place = _slot(keys, values, key)
-            if values[place] == 0:
-                if count == ids.size:
-                    keys, values, ids = _grown(ids)
-                    place = _slot(keys, values, key)
-                ids[count] = key
-                count += 1
-                keys[place] = key
-                values[place] = count
-            value = values[place]
-        while i < flat.size and flat[i] == label:
-            local[i] = value
-            i += 1
-    return ids[:count].copy(), local
-
-
-@compiled()
-def _grown(ids: Any) -> Any:  # pragma: no cover - compiled
-    """Return the tables at twice the size, filled again from the ids seen so far."""
-    keys = np.zeros(4 * ids.size, np.int64)
-    values = np.zeros(4 * ids.size, np.uint32)
-    more = np.empty(2 * ids.size, np.int64)
-    for i in range(ids.size):
-        more[i] = ids[i]
-        place = _slot(keys, values, ids[i])
-        keys[place] = ids[i]
-        values[place] = i + 1
-    return keys, values, more
+    start = np.uint64(0)
+    for run in range(stops.size):
+        stop = np.uint64(stops[run])
+        if region[run]:
+            mean, subtotal = means[region[run] - 1], 0.0
+            for i in range(start, stop):
+                deviation = image[i] - mean
+                subtotal += deviation * deviation
+            deviations[region[run] - 1] += subtotal
+        start = stop

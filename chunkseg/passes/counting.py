@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chunkseg.kernels.sums import compact
+from chunkseg.kernels.runs import compact
 
 
 @dataclass(frozen=True, slots=True)

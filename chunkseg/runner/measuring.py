@@ -3,22 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from chunkseg.geometry.boxes import Grid
+from chunkseg.geometry.boxes import Block, Box, Grid
+from chunkseg.kernels.runs import label_runs
 from chunkseg.passes.crops import Objects
 from chunkseg.passes.extra import Extra
-from chunkseg.passes.measure import MeasureRecord, Measures
+from chunkseg.passes.measure import MeasureRecord, Measures, View
 from chunkseg.runner.boxes import Progress
 from chunkseg.runner.crops import task_budget, whole_object_columns
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.merging import Columns, merged_frames
 from chunkseg.runner.sweep import Input, Sweeper
-from chunkseg.runner.tasks import MeasureTask
 from chunkseg.storage.records import Records
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureTask:
+    """Measure the labels of a label image, with any number of intensity images.
+
+    Attributes
+    ----------
+    measures
+        What is measured.
+    images
+        Number of intensity images.
+    frame
+        The box of a frame.
+    """
+
+    measures: Measures
+    images: int
+    frame: Box
+    name: str = "measure"
+
+    def _grown(self, core: Box) -> Box:
+        return core.grow((self.measures.halo,) * len(core.start), self.frame)
+
+    def reads(self, block: Block) -> Sequence[Box | None]:
+        """Return the block of the labels with its halo, and that of each intensity image."""
+        return (self._grown(block.core), *(block.core,) * self.images)
+
+    def __call__(self, block: Block, labels: NDArray[Any], *images: NDArray[Any]) -> MeasureRecord:
+        """Measure one block."""
+        core = block.core
+        ids, around = label_runs(labels)
+        inner = core.slices(origin=self._grown(core).start)
+        runs = around.within(inner) if labels.shape != core.shape else around
+        spacing = self.measures.spacing
+        view = View(runs, around, inner, len(ids), images, core, self.frame, spacing)
+        return self.measures.block(view, ids)
 
 
 def measure_frames(

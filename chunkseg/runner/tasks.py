@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.geometry.boxes import Block, Box
-from chunkseg.kernels.sums import compact
 from chunkseg.passes.components import ComponentsPass, ComponentsRecord
 from chunkseg.passes.counting import LabelsPresent, VoxelCount, labels_present
-from chunkseg.passes.measure import MeasureRecord, Measures, View
 from chunkseg.passes.steps import Chain, chain_halo, run_chain, run_chain_in_parts
 from chunkseg.passes.threshold import (
     CountsRecord,
@@ -154,40 +152,3 @@ class UniqueTask:
     def __call__(self, block: Block, labels: NDArray[Any]) -> LabelsPresent:
         """Find the labels of one block."""
         return labels_present(labels)
-
-
-@dataclass(frozen=True, slots=True)
-class MeasureTask:
-    """Measure the labels of a label image, with any number of intensity images.
-
-    Attributes
-    ----------
-    measures
-        What is measured.
-    images
-        Number of intensity images.
-    frame
-        The box of a frame.
-    """
-
-    measures: Measures
-    images: int
-    frame: Box
-    name: str = "measure"
-
-    def _grown(self, core: Box) -> Box:
-        return core.grow((self.measures.halo,) * len(core.start), self.frame)
-
-    def reads(self, block: Block) -> Sequence[Box | None]:
-        """Return the block of the labels with its halo, and that of each intensity image."""
-        return (self._grown(block.core), *(block.core,) * self.images)
-
-    def __call__(self, block: Block, labels: NDArray[Any], *images: NDArray[Any]) -> MeasureRecord:
-        """Measure one block."""
-        core = block.core
-        ids, grown = compact(labels)
-        inner = core.slices(origin=self._grown(core).start)
-        local = np.ascontiguousarray(grown[inner])
-        spacing = self.measures.spacing
-        view = View(local, grown, inner, len(ids), images, core, self.frame, spacing)
-        return self.measures.block(view, ids)

@@ -61,7 +61,7 @@ def _merge_totals(rows: Rows, name: str) -> Array:
 
 
 def _extremes(view: View) -> dict[str, Array]:
-    found = [kernels.intensity_extremes(view.local, view.count, image) for image in view.images]
+    found = [kernels.intensity_extremes(view.runs, view.count, image) for image in view.images]
     smallest, largest = [low for low, _ in found], [high for _, high in found]
     return {"smallest": view.per_channel(smallest), "largest": view.per_channel(largest)}
 
@@ -69,7 +69,7 @@ def _extremes(view: View) -> dict[str, Array]:
 def _deviations(view: View) -> dict[str, Array]:
     pixels = np.maximum(view.regions.num_pixels, 1)
     found: list[Array] = [
-        kernels.squared_deviations(view.local, image, totals / pixels)
+        kernels.squared_deviations(view.runs, image, totals / pixels)
         for image, totals in zip(view.images, view.totals, strict=True)
     ]
     return {"deviations": view.per_channel(found)}
@@ -84,14 +84,14 @@ def _merge_deviations(rows: Rows, name: str) -> Array:
 
 
 def _moments(degree: int, name: str, view: View) -> dict[str, Array]:
-    powers = moment_powers(view.local.ndim, degree)
-    return {name: moment_kernels.moment_sums(view.local, view.reference, powers)}
+    powers = moment_powers(len(view.spacing), degree)
+    return {name: moment_kernels.moment_sums(view.runs, view.reference, powers)}
 
 
 def _weighted_moments(degree: int, name: str, view: View) -> dict[str, Array]:
-    powers = moment_powers(view.local.ndim, degree)
+    powers = moment_powers(len(view.spacing), degree)
     found: list[Array] = [
-        moment_kernels.moment_sums(view.local, view.reference, powers, image)
+        moment_kernels.moment_sums(view.runs, view.reference, powers, image)
         for image in view.images
     ]
     return {name: view.per_channel(found, len(powers))}

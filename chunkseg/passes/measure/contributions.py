@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from chunkseg.geometry.boxes import Box, Slices
 from chunkseg.kernels import sums as kernels
 from chunkseg.kernels.components import Local
+from chunkseg.kernels.runs import Runs, id_runs
 
 Array = NDArray[Any]
 
@@ -29,13 +30,13 @@ class View:
 
     Attributes
     ----------
-    local
-        Local ids of the core, uint32, 1 to ``count``; 0 is background.
-    grown
-        Local ids of the block grown by the halo that was asked for, clipped to the frame. Ids that
+    runs
+        Runs of the core, with local ids from 1 to ``count``.
+    around
+        Runs of the block grown by the halo that was asked for, clipped to the frame. Ids that
         occur only outside the core have rows that nobody reads.
     inner
-        Where the core lies in ``grown``.
+        Where the core lies in the grown block.
     count
         Number of local ids.
     images
@@ -46,8 +47,8 @@ class View:
         Size of a voxel along each axis.
     """
 
-    local: Local
-    grown: Local
+    runs: Runs
+    around: Runs
     inner: Slices
     count: int
     images: tuple[Array, ...]
@@ -57,15 +58,20 @@ class View:
 
     @classmethod
     def flat(cls, local: Local, count: int, images: tuple[Array, ...], core: Box) -> View:
-        """View of a block without a halo, of voxels of size 1."""
+        """View of a block of local ids without a halo, of voxels of size 1."""
         everything = tuple(slice(0, n) for n in local.shape)
-        frame = Box.whole(core.stop)
-        return cls(local, local, everything, count, images, core, frame, (1.0,) * local.ndim)
+        frame, runs = Box.whole(core.stop), id_runs(local)
+        return cls(runs, runs, everything, count, images, core, frame, (1.0,) * local.ndim)
+
+    @cached_property
+    def grown(self) -> Local:
+        """Local ids of the grown block."""
+        return self.around.filled()
 
     @cached_property
     def regions(self) -> kernels.RegionSums:
         """Counts, boxes and coordinate sums, in voxels of the block."""
-        return kernels.region_sums(self.local, self.count)
+        return kernels.region_sums(self.runs, self.count)
 
     @cached_property
     def reference(self) -> NDArray[np.int64]:
@@ -75,7 +81,7 @@ class View:
     @cached_property
     def totals(self) -> list[Array]:
         """Sum of the intensities of each region, per channel."""
-        return [kernels.intensity_totals(self.local, self.count, image) for image in self.images]
+        return [kernels.intensity_totals(self.runs, self.count, image) for image in self.images]
 
     def per_channel(self, values: list[Array], *tail: int) -> Array:
         """Stack the channels' rows along the second axis, also where there is no channel."""
