@@ -14,7 +14,7 @@ from xml.etree.ElementTree import ParseError
 
 import zarr
 from zarr.core.buffer import default_buffer_prototype
-from zarr.core.sync import sync
+from zarr.core.sync import collect_aiterator, sync
 
 from chunkseg.errors import FormatError
 from chunkseg.geometry.calibration import Calibration
@@ -46,8 +46,10 @@ def collected(group: zarr.Group, attrs: Mapping[str, Any]) -> tuple[list[str], l
         ``OME/METADATA.ome.xml`` where the names are there and differ.
     """
     if attrs.get("bioformats2raw.layout") == 3:
-        parts = _listed_series(group) or _numbered(group)
-        return parts, _series_names(group, parts)
+        names = [image.name for image in _described(group)]
+        parts = _listed_series(group) or _numbered(group) or [str(i) for i in range(len(names))]
+        clear = len(names) == len(parts) == len(set(names)) and all(names)
+        return parts, names if clear else parts
     fields = [f.get("path") for f in (attrs.get("well") or {}).get("images") or []]
     parts = [str(name) for name in fields or attrs.get("labels") or []]
     return parts, parts
@@ -60,12 +62,12 @@ def _listed_series(group: zarr.Group) -> list[str]:
 
 
 def _numbered(group: zarr.Group) -> list[str]:
-    return sorted((name for name, _ in group.groups() if name.isdecimal()), key=int)
-
-
-def _series_names(group: zarr.Group, parts: list[str]) -> list[str]:
-    names = [image.name for image in _described(group)]
-    return names if len(names) == len(parts) == len(set(names)) and all(names) else parts
+    """Numbers of the images, by listing the store; none where that is not possible."""
+    try:
+        names = collect_aiterator(group.store.list_dir(group.path))
+    except (NotImplementedError, OSError):
+        return []
+    return sorted((name for name in names if name.isdecimal()), key=int)
 
 
 def _described(group: zarr.Group) -> list[omexml.OmeImage]:
