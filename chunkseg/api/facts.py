@@ -23,6 +23,7 @@ from chunkseg.runner.lesson import Lesson
 from chunkseg.runner.outcome import Outcome
 from chunkseg.storage.identity import Identity
 from chunkseg.storage.ome import Frames
+from chunkseg.storage.opening import opened_with
 from chunkseg.storage.sources import source_of
 
 _LIBRARIES = ("numpy", "scipy", "scikit-image", "dask", "zarr", "numba", "connected-components-3d")
@@ -104,6 +105,7 @@ def _input(lesson: Lesson, image: xr.DataArray) -> dict[str, Any]:
     frames = lesson.frames
     return {
         "source": image_source(image),
+        "opened_with": opened_with(image),
         "dims": [str(d) for d in image.dims],
         "shape": image.shape,
         "dtype": str(image.dtype),

@@ -27,8 +27,9 @@ from chunkseg.runner.outcome import Outcome, Seconds, add_seconds, timed
 from chunkseg.runner.staging import needs_staging, stage
 from chunkseg.runner.sweep import Input
 from chunkseg.storage.claim import claim
+from chunkseg.storage.identity import canonical
 from chunkseg.storage.ome import Frames
-from chunkseg.storage.opening import from_array, open_image
+from chunkseg.storage.opening import OPENED_WITH, from_array, open_image, opened_with
 from chunkseg.storage.output import KEPT
 
 Image = str | os.PathLike[str] | Any
@@ -134,11 +135,11 @@ class Workflow(Parameters):
             same call goes on once the cause is mended.
         """
         _check_options(keep, until, workers)
-        opened = _opened(image, channel)
+        opened = opened_image(image, channel)
         self._check_image(opened, input_is_mask)
         given = Given.of(opened)
         shape = shape_of_blocks(given.layout.frame_shape, block_shape)
-        frames = _frames(opened, given.layout)
+        frames = frames_of(opened, given.layout)
         kept = sorted({*keep, *(["mask"] if until == "mask" else [])})
         identity = run_identity(
             self.as_dict(), opened, given, frames, until=until, keep=kept, mask=input_is_mask
@@ -257,7 +258,7 @@ def _check_dtype(image: xr.DataArray, is_mask: bool) -> None:
         raise KindError(f"the image must be of real numbers; got dtype {image.dtype}")
 
 
-def _opened(image: Image, channel: str | int | None) -> xr.DataArray:
+def opened_image(image: Image, channel: str | int | None) -> xr.DataArray:
     """Open or wrap the image and take the one channel to be segmented."""
     if isinstance(image, str | os.PathLike):
         opened = open_image(image, channel=channel)
@@ -286,10 +287,11 @@ def _channel(image: xr.DataArray, channel: str | int | None) -> xr.DataArray:
         raise ParameterError(
             f"there is no channel {channel!r}: the image has {image.sizes['c']}, named {names}"
         )
-    return image.isel(c=index)
+    chosen = image.isel(c=index)
+    return chosen.assign_attrs({OPENED_WITH: canonical(opened_with(image) | {"channel": index})})
 
 
-def _frames(image: xr.DataArray, layout: Layout) -> Frames:
+def frames_of(image: xr.DataArray, layout: Layout) -> Frames:
     """Axes and calibration of what will be written: ``t`` first, then the spatial axes."""
     spatial = [str(image.dims[axis]) for axis in layout.spatial]
     dims = [str(image.dims[axis]) for axis in layout.looped] + spatial

@@ -7,9 +7,11 @@ read, and the input is never opened for writing.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -28,6 +30,7 @@ from chunkseg.geometry.units import PIXEL, is_time, is_unit
 from chunkseg.storage.formats import READERS
 from chunkseg.storage.formats.asked import ask, place
 from chunkseg.storage.formats.found import Found, number_of
+from chunkseg.storage.identity import canonical
 from chunkseg.storage.sources import Source, View, as_dask
 from chunkseg.storage.wrapping import Dims, from_array, replaced_axes
 
@@ -36,6 +39,7 @@ Chunks = Sequence[int] | Mapping[str, int]
 __all__ = ["find_image", "from_array", "image_of", "open_image"]
 
 LABELS = "labels"
+OPENED_WITH = "opened_with"
 LONGEST_AXIS = 2**24
 
 logger = logging.getLogger("chunkseg")
@@ -88,7 +92,8 @@ def open_image(
         ``"pixel"``, and a warning is logged; a resolution for printing does not count. ``t``
         without calibration counts frames and has no unit. Coordinates that xarray stored are kept
         as they are, falling or uneven; uneven ones are refused by what needs a spacing.
-        ``attrs["source"]`` is the path; ``attrs["kind"]`` is ``"labels"`` where the file says so.
+        ``attrs["source"]`` is the path; ``attrs["kind"]`` is ``"labels"`` where the file says so;
+        ``attrs["opened_with"]`` is JSON of the arguments, where any were given.
 
     Raises
     ------
@@ -110,7 +115,18 @@ def open_image(
     (('z', 'y', 'x'), 'micrometer', ((4,), (5,), (6,)))
     """
     where = place(path)
-    return image_of(where, find_image(where, level, series), channel, dims, spacing, unit, chunks)
+    found = find_image(where, level, series)
+    image = image_of(where, found, channel, dims, spacing, unit, chunks)
+    asked: dict[str, Any] = {"channel": channel, "level": level or None, "series": series}
+    asked |= {"dims": dims, "spacing": spacing, "unit": unit}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return image.assign_attrs({OPENED_WITH: canonical(given)}) if given else image
+
+
+def opened_with(image: xr.DataArray) -> dict[str, Any]:
+    """Arguments that an image was opened with, as JSON has them; empty where nobody knows."""
+    found: dict[str, Any] = json.loads(image.attrs.get(OPENED_WITH, "{}"))
+    return found
 
 
 def find_image(where: str, level: int = 0, series: str | int | None = None) -> Found:
