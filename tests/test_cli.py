@@ -176,10 +176,12 @@ def test_an_output_is_overwritten_only_when_asked(
     assert main(first) == 0
     (out / "notes.txt").write_text("mine")
     before = (out / "run.json").read_bytes()
-    assert main(first) == 2
+    other = ["run", stack, "-o", str(out), "--sigma", "2"]
+    capsys.readouterr()
+    assert main(other) == 2
     assert "overwrite" in error_of(capsys.readouterr().err)
     assert (out / "run.json").read_bytes() == before
-    assert main([*first, "--overwrite"]) == 0
+    assert main([*other, "--overwrite"]) == 0
     assert (out / "notes.txt").read_text() == "mine"
 
 
@@ -308,7 +310,7 @@ def test_border_hint_works_as_printed(
 @pytest.mark.parametrize(
     ("problem", "code", "line"),
     [
-        (KeyboardInterrupt(), 130, "chunkseg: interrupted"),
+        (KeyboardInterrupt(), 130, "chunkseg: interrupted; the same command goes on from here"),
         (
             OSError(errno.ENOSPC, "No space left on device"),
             2,
@@ -524,8 +526,10 @@ def test_a_warning_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     with messages.logged():
         for _ in range(3):
             logger.warning("of %s", "one\nkind")
-        logger.info("nothing to see")
-    assert capsys.readouterr().err == "chunkseg: warning: of one kind\n"
+        logger.info("nothing to do")
+        logger.debug("nothing to see")
+    said = "chunkseg: warning: of one kind\nchunkseg: nothing to do\n"
+    assert capsys.readouterr().err == said
 
 
 @pytest.mark.parametrize(

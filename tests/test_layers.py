@@ -27,6 +27,8 @@ HOME = {
     "distributed": {"runner"},
     "zarr": {"storage"},
     "tifffile": {"storage"},
+    "filelock": {"storage"},
+    "google_crc32c": {"storage"},
     "h5py": {"storage"},
     "fsspec": {"storage"},
     "bioio": {"storage"},

@@ -208,7 +208,7 @@ def test_otsu_of_pixels_that_are_not_finite(bad: float) -> None:
 @pytest.mark.parametrize("step", [cs.store, lambda x, path: cs.label(x, scratch=path)])
 def test_what_is_there_is_not_overwritten(step: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "there").write_text("mine")
-    message = "there is there already"
+    message = "there is there already, and it was not made by this step"
     fails(lambda: step(MASK, tmp_path / "there"), OutputExistsError, FileExistsError, message)
     assert (tmp_path / "there").read_text() == "mine"
 

@@ -19,7 +19,7 @@ from dask.callbacks import Callback
 
 import chunkseg as cs
 from chunkseg.api import sweeping
-from chunkseg.runner import execution
+from chunkseg.runner import execution, sweep
 from chunkseg.storage.leaves import MemorySource, Region
 from chunkseg.storage.sources import as_dask, source_of
 
@@ -56,6 +56,10 @@ class Counting(Region):
         part = self.array[spans]
         type(self).voxels += part.size
         return part
+
+
+SAMPLE = IMAGE.size
+"""Voxels read to tell one input from another: of a frame as small as these, all."""
 
 
 @pytest.fixture
@@ -126,7 +130,7 @@ def test_with_scratch_the_input_is_read_once(
 ) -> None:
     lazy = as_dask(counting(STEPS[name][1]), chunks=(4, 4, 4))
     getattr(cs, name)(lazy, scratch=tmp_path / "ids.zarr").compute()
-    assert counting.voxels == IMAGE.size
+    assert counting.voxels == SAMPLE + IMAGE.size
 
 
 @pytest.mark.parametrize("name", ["label", "clear_border"])
@@ -154,7 +158,7 @@ def test_scratch_of_otsu(tmp_path: Path, counting: type[Counting]) -> None:
     assert cs.threshold_otsu(lazy, scratch=False) == expected
     assert counting.voxels == 2 * IMAGE.size
     assert cs.threshold_otsu(lazy, scratch=tmp_path / "image.zarr") == expected
-    assert counting.voxels == 3 * IMAGE.size
+    assert counting.voxels == 3 * IMAGE.size + SAMPLE
 
 
 def test_small_images_keep_nothing(tmp_path: Path) -> None:
@@ -166,9 +170,9 @@ def test_small_images_keep_nothing(tmp_path: Path) -> None:
 def test_store_gives_back_what_was_stored(tmp_path: Path, counting: type[Counting]) -> None:
     named = cs.from_array(as_dask(counting(IMAGE), chunks=(4, 4, 4)), spacing=0.5, unit="um")
     stored = cs.store(named, tmp_path / "image.zarr")
-    assert counting.voxels == IMAGE.size
+    assert counting.voxels == SAMPLE + IMAGE.size
     xr.testing.assert_identical(stored, named)
-    assert counting.voxels == 2 * IMAGE.size
+    assert counting.voxels == SAMPLE + 2 * IMAGE.size
     opened = cs.open_image(tmp_path / "image.zarr")
     assert opened.dims == named.dims
     np.testing.assert_array_equal(opened, IMAGE)
@@ -207,7 +211,8 @@ def tasks_of(monkeypatch: pytest.MonkeyPatch, work: Callable[[], Any]) -> list[i
 def test_one_task_per_block_and_sweep(
     work: Callable[[Any], Any], sweeps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a stored image: no task but the block's own, in regions of at most 64 blocks."""
+    """Of a stored image: no task but the block's own, a region of blocks at a time."""
+    monkeypatch.setattr(sweep, "REGION_BLOCKS", 64)
     cs.store(da.from_array(IMAGE, chunks=(3, 3, 3)), tmp_path / "image.zarr")
     source = source_of(cs.open_image(tmp_path / "image.zarr").data)
     assert source is not None

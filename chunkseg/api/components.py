@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.api.given import Given, map_indexed_frames
-from chunkseg.api.sweeping import Kept, Scratch, kept, stored_as, sweep
+from chunkseg.api.sweeping import Scratch, kept, stored_as, sweep_into
 from chunkseg.geometry.boxes import Grid
 from chunkseg.kernels.components import components, look_up
 from chunkseg.passes.components import Components, ComponentsPass, ComponentsRecord, Lookup
 from chunkseg.runner.tasks import LabelTask
+from chunkseg.storage.kept import Kept
 from chunkseg.storage.lookups import LookedUp, Lookups
 
 
@@ -49,10 +50,10 @@ class Found:
         cls, given: Given, rule: ComponentsPass, scratch: Scratch, more: Sequence[Any] = ()
     ) -> Found:
         """Sweep over the array (and ``more`` inputs of its shape) and merge each frame."""
-        local = kept(given, scratch, np.uint32)
+        local = kept(given, scratch, np.uint32, "components", more, rule=asdict(rule))
         grid = local.grid if local else given.grid
-        task = LabelTask(rule, grid.frame, local.sink if local else None)
-        records = sweep(given, task, [given.data, *more], ComponentsRecord, grid)
+        task = partial(LabelTask, rule, grid.frame)
+        records = sweep_into(given, local, task, [given.data, *more], ComponentsRecord)
         frames = {frame: rule.merge(group, grid) for frame, group in records.frames()}
         return cls(given, rule, grid, local, frames)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from chunkseg.api.given import Given, Lazy, map_step
 from chunkseg.api.numbers import number, per_axis, whole
-from chunkseg.api.sweeping import Scratch, by_frame, kept, sweep
+from chunkseg.api.sweeping import Scratch, by_frame, kept, sweep, sweep_into
 from chunkseg.errors import KindError, ParameterError
 from chunkseg.passes.counting import VoxelCount
 from chunkseg.passes.steps import Blur
@@ -134,11 +135,11 @@ def threshold_otsu(image: Any, nbins: int = 256, *, scratch: Scratch = None) -> 
     if given.data.size == 0:
         raise ParameterError("threshold_otsu needs at least one voxel; the image has none")
     nbins = whole(nbins, "nbins", least=1)
-    values = kept(given, scratch, given.data.dtype)
+    values = kept(given, scratch, given.data.dtype, "threshold_otsu")
     grid = values.grid if values else given.grid
     unchanged = Chained(grid.frame, ())
-    first = RangeTask(unchanged, values.sink if values else None)
-    found = by_frame(sweep(given, first, [given.data], RangeRecord, grid))
+    first = partial(RangeTask, unchanged)
+    found = by_frame(sweep_into(given, values, first, [given.data], RangeRecord))
     ranges = {frame: merge_ranges(records, grid.frame) for frame, records in found}
     second = CountsTask(unchanged, ranges, nbins)
     image = values.source if values else given.data

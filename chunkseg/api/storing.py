@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from chunkseg.api.given import Given, Lazy
-from chunkseg.api.sweeping import Kept, written
+from chunkseg.api.sweeping import kept_at, written
 
 
 def store(x: Any, path: str | os.PathLike[str]) -> Lazy:
@@ -18,7 +18,8 @@ def store(x: Any, path: str | os.PathLike[str]) -> Lazy:
     x : DataArray, dask or NumPy array
         What to compute; never held whole in memory.
     path : path
-        Folder of the store; must not be there yet.
+        Folder of the store. While it is written it has ``.partial`` after its name; the same call
+        after an interruption goes on with what is done, and finds a store that is complete.
 
     Returns
     -------
@@ -29,7 +30,11 @@ def store(x: Any, path: str | os.PathLike[str]) -> Lazy:
     Raises
     ------
     OutputExistsError
-        If ``path`` is there already.
+        If ``path`` is there already and holds anything else.
+    BusyError
+        If another process is writing it.
+    BlocksError
+        If some blocks could not be computed or written; the others are.
     KindError
         If ``x`` is no array.
 
@@ -42,5 +47,5 @@ def store(x: Any, path: str | os.PathLike[str]) -> Lazy:
     True
     """
     given = Given.of(x, "array")
-    into = Kept.at(given, Path(path).expanduser(), given.data.dtype)
+    into = kept_at(Path(path).expanduser(), given, given.data.dtype, "store")
     return given.back(written(given, into))

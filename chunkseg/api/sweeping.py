@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import json
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -16,64 +16,38 @@ import dask
 import dask.array as da
 
 from chunkseg.api.given import Given
-from chunkseg.errors import OutputExistsError, ParameterError
-from chunkseg.geometry.boxes import Grid
+from chunkseg.errors import ParameterError
+from chunkseg.geometry.boxes import Box, Grid
+from chunkseg.geometry.layout import Layout
 from chunkseg.passes.counting import VoxelCount
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.sweep import Input, Sweeper, Task
 from chunkseg.runner.tasks import StoreTask
-from chunkseg.storage.arrays import Sink, create_array
-from chunkseg.storage.leaves import Source, ZarrSource
+from chunkseg.storage.arrays import Sink
+from chunkseg.storage.identity import Identity, canonical, frame_digest
+from chunkseg.storage.kept import Kept
+from chunkseg.storage.leaves import Source
 from chunkseg.storage.records import Records
-from chunkseg.storage.sources import as_dask
+from chunkseg.storage.sources import as_dask, source_of
 from chunkseg.storage.wrapping import described
 
 Scratch: TypeAlias = str | os.PathLike[str] | Literal[False] | None
 R = TypeVar("R")
 
 SCRATCH_ABOVE = 2**28
+SAMPLED_FRAMES = 16
+SAMPLED_EDGE = 16
 
 _log = logging.getLogger("chunkseg")
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A scratch array that a sweep writes and later ones read.
+def kept(
+    given: Given, scratch: Scratch, dtype: Any, step: str, more: Sequence[Any] = (), **options: Any
+) -> Kept | None:
+    """Scratch array as the ``scratch=`` of a step asks for; None where nothing is to be kept.
 
-    Attributes
-    ----------
-    sink
-        Where the blocks go.
-    grid
-        The blocks: regular, so that each is made of whole chunks.
+    The step's name, its options and ``more`` inputs tell one call from another.
     """
-
-    sink: Sink
-    grid: Grid
-
-    @classmethod
-    def at(cls, given: Given, path: Path, dtype: Any) -> Kept:
-        """Create the scratch array for intermediates of a user's array."""
-        if path.exists():
-            raise OutputExistsError(
-                f"{path} is there already; give scratch= a path that is not, or delete it"
-            )
-        grid = regular(given.grid)
-        block = grid.block((0,) * grid.ndim).core.shape
-        dims, attributes = None, {}
-        if given.named is not None:
-            dims, attributes = [str(d) for d in given.named.dims], described(given.named)
-        array = create_array(path, given.layout, block, dtype, dims, attributes)
-        return cls(Sink(array, given.layout), grid)
-
-    @property
-    def source(self) -> ZarrSource:
-        """The array to be read."""
-        return ZarrSource(self.sink.array)
-
-
-def kept(given: Given, scratch: Scratch, dtype: Any) -> Kept | None:
-    """Scratch array as the ``scratch=`` of a step asks for; None where nothing is to be kept."""
     if scratch is False:
         return None
     if scratch is not None:
@@ -81,7 +55,7 @@ def kept(given: Given, scratch: Scratch, dtype: Any) -> Kept | None:
             raise ParameterError(
                 f"scratch must be a path, None (automatic) or False (never); got {scratch!r}"
             )
-        return Kept.at(given, Path(scratch).expanduser(), dtype)
+        return kept_at(Path(scratch).expanduser(), given, dtype, step, more, **options)
     if given.data.size <= SCRATCH_ABOVE:
         return None
     folder = Path(
@@ -91,7 +65,47 @@ def kept(given: Given, scratch: Scratch, dtype: Any) -> Kept | None:
     _log.info(
         "intermediates of %d voxels go to %s until this process ends", given.data.size, folder
     )
-    return Kept.at(given, folder / "scratch.zarr", dtype)
+    return _kept(folder / "scratch.zarr", given, dtype, Identity({}, ()))
+
+
+def kept_at(
+    path: Path, given: Given, dtype: Any, step: str, more: Sequence[Any] = (), **options: Any
+) -> Kept:
+    """Scratch array of a step at a path of the user's choice."""
+    facts = {
+        "step": step,
+        "shape": given.data.shape,
+        "axes": [str(d) for d in given.named.dims] if given.named is not None else None,
+        "dtype": str(given.data.dtype),
+        "chunks": given.data.chunks,
+        "samples": [_samples(array, given.layout) for array in (given.data, *more)],
+    }
+    return _kept(path, given, dtype, Identity(json.loads(canonical({**facts, **options})), ()))
+
+
+def _samples(array: da.Array, layout: Layout) -> list[str]:
+    """Digests of some frames: of a stored array in a few places, of a lazy one in one chunk."""
+    source = source_of(array)
+    step = max(1, layout.frames // SAMPLED_FRAMES)
+    boxes = None if source is not None else [_corner(array, layout)]
+    data = array if source is None else source
+    return [frame_digest(data, layout, t, boxes) for t in range(0, layout.frames, step)]
+
+
+def _corner(array: da.Array, layout: Layout) -> Box:
+    """Return a small box within a chunk in the middle of a frame."""
+    grid = Grid(tuple(array.chunks[axis] for axis in layout.spatial))
+    core = grid.core(tuple(n // 2 for n in grid.counts))
+    stop = tuple(min(a + SAMPLED_EDGE, b) for a, b in zip(core.start, core.stop, strict=True))
+    return Box(core.start, stop)
+
+
+def _kept(path: Path, given: Given, dtype: Any, identity: Identity) -> Kept:
+    dims: list[str] | None = None
+    attributes: Mapping[str, Any] = {}
+    if given.named is not None:
+        dims, attributes = [str(d) for d in given.named.dims], described(given.named)
+    return Kept(path, identity, given.layout, regular(given.grid), dtype, dims, attributes)
 
 
 def regular(grid: Grid) -> Grid:
@@ -100,12 +114,38 @@ def regular(grid: Grid) -> Grid:
 
 
 def sweep(
-    given: Given, task: Task[R], arrays: Sequence[Any], kind: type[R], grid: Grid
+    given: Given,
+    task: Task[R],
+    arrays: Sequence[Any],
+    kind: type[R],
+    grid: Grid,
+    folder: Path | None = None,
+    sinks: Sequence[Sink] = (),
 ) -> Records[R]:
     """Sweep over arrays of the shape of ``given`` and return the records."""
     inputs = [Input.of(array, given.layout) for array in arrays]
     sweeper: Sweeper[R] = Sweeper(grid, range(given.layout.frames), Execution())
-    return sweeper.run(task, inputs, Records(kind))
+    return sweeper.run(task, inputs, Records(kind, folder), sinks=sinks)
+
+
+def sweep_into(
+    given: Given,
+    into: Kept | None,
+    task: Callable[[Sink | None], Task[R]],
+    arrays: Sequence[Any],
+    kind: type[R],
+) -> Records[R]:
+    """Sweep by a task that also writes to what is kept, if anything is.
+
+    What an interrupted sweep left there is done; of a complete one only the records are read.
+    """
+    if into is None:
+        return sweep(given, task(None), arrays, kind, given.grid)
+    if into.complete:
+        return sweep(given, task(None), arrays, kind, into.grid, into.records)
+    with into.filling() as sink:
+        sweep(given, task(sink), arrays, kind, into.grid, into.records, [sink])
+    return Records(kind, into.records)
 
 
 def by_frame(records: Records[R]) -> Iterator[tuple[int, list[R]]]:
@@ -116,7 +156,10 @@ def by_frame(records: Records[R]) -> Iterator[tuple[int, list[R]]]:
 
 def written(given: Given, into: Kept) -> da.Array:
     """Compute a user's array into a scratch array, and give it back lazily from there."""
-    sweep(given, StoreTask(into.sink), [given.data], VoxelCount, into.grid)
+    if not into.complete:
+        with into.filling() as sink:
+            task = StoreTask(sink)
+            sweep(given, task, [given.data], VoxelCount, into.grid, into.records, [sink])
     return stored_as(into.source, given)
 
 

@@ -9,6 +9,7 @@ are stored like others: an absent chunk is a chunk that was not written.
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,8 @@ def create_array(
         if former.shape != layout.shape:
             former.resize(layout.shape)
         return former
+    (path / "zarr.json").unlink(missing_ok=True)
+    shutil.rmtree(path / "c", ignore_errors=True)
     array = zarr.create_array(
         store=str(path),
         shape=layout.shape,
@@ -84,7 +87,6 @@ def create_array(
         dimension_names=list(dims) if dims is not None else None,
         attributes=dict(attributes or {}),
         config={"write_empty_chunks": True},
-        overwrite=True,
     )
     flush(path / "zarr.json")
     return array
@@ -95,10 +97,15 @@ def _former(path: Path) -> zarr.Array[Any] | None:
     if not (path / "zarr.json").exists():
         return None
     try:
-        # open_array of zarr 3.1 takes a config, and drops it
-        return zarr.open_array(str(path), mode="r+").with_config({"write_empty_chunks": True})
+        return opened_array(path)
     except Exception:
         return None
+
+
+def opened_array(path: Path) -> zarr.Array[Any]:
+    """Open an array that chunkseg wrote, to be read and written."""
+    # open_array of zarr 3.1 takes a config, and drops it
+    return zarr.open_array(str(path), mode="r+").with_config({"write_empty_chunks": True})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,10 +102,10 @@ def _said(facts: Mapping[str, Any], name: str) -> str:
     return repr(facts[name]) if name in facts else "not given"
 
 
-def frame_digest(data: Any, layout: Layout, frame: int) -> str:
-    """Digest of a sample of one frame's voxels."""
+def frame_digest(data: Any, layout: Layout, frame: int, boxes: Sequence[Box] | None = None) -> str:
+    """Digest of a sample of one frame's voxels, in the boxes of :func:`sample_boxes` or others."""
     digest = hashlib.sha256(f"{np.dtype(data.dtype).str} {layout.frame_shape}".encode())
-    for box in sample_boxes(layout.frame_shape):
+    for box in sample_boxes(layout.frame_shape) if boxes is None else boxes:
         part = np.asarray(data[layout.slices(frame, box)])
         digest.update(np.ascontiguousarray(layout.take_frame(part)).tobytes())
     return digest.hexdigest()
