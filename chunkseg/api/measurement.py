@@ -144,7 +144,7 @@ def measured(
     extras = extras_of(extra_properties, KINDS, bool(images))
     again = bool(measures.wholes or extras) and source_of(given.data) is None
     if scratch is not None or again:
-        into = kept(given, scratch, given.data.dtype)
+        into = kept(given, scratch, given.data.dtype, "regionprops_table")
         given = given if into is None else replace(given, data=written(given, into))
     table = Measurement(given, images, measures, extras, limit, folder).table()
     table.attrs["size_unit"] = _size_unit(given, spacing, lengths)
