@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 
 from chunkseg.kernels.compiled import compiled
 from chunkseg.kernels.components import Local
-from chunkseg.kernels.separable import inner_box
-from chunkseg.kernels.windows import need_dimensions, window_sums, window_table
+from chunkseg.kernels.windows import need_dimensions, surrounded, window_sums, window_table
 
 PERIMETER_HALO = 2
 
@@ -64,7 +63,7 @@ def perimeter_sums(grown: Local, inner: Sequence[slice], count: int) -> NDArray[
     """
     need_dimensions("perimeter", grown, (2,))
     sums = np.zeros((count, 2), np.int64)
-    _perimeter_sums(_surrounded(grown, inner, PERIMETER_HALO), _step_table(), sums)
+    _perimeter_sums(surrounded(grown, inner, PERIMETER_HALO), _step_table(), sums)
     return sums
 
 
@@ -224,19 +223,6 @@ def _euler_cells(bits: NDArray[np.bool_]) -> tuple[int]:
         touching = bits[tuple(slice(first, None) for first in extent)]
         total += (-1) ** sum(extent) * int(touching.any())
     return (total,)
-
-
-def _surrounded(grown: Local, inner: Sequence[slice], halo: int) -> Local:
-    """Copy the core with exactly ``halo`` voxels around it, background where the frame ends."""
-    core = inner_box(grown.shape, inner)
-    result = np.zeros([n + 2 * halo for n in core.shape], np.uint32)
-    source, target = [], []
-    for start, stop, length in zip(core.start, core.stop, grown.shape, strict=True):
-        first, last = max(start - halo, 0), min(stop + halo, length)
-        source.append(slice(first, last))
-        target.append(slice(first - start + halo, last - start + halo))
-    result[tuple(target)] = grown[tuple(source)]
-    return result
 
 
 @lru_cache

@@ -21,9 +21,12 @@ from numpy.typing import NDArray
 from chunkseg.errors import KindError
 from chunkseg.kernels.compiled import compiled
 from chunkseg.kernels.components import Local
-from chunkseg.kernels.separable import as_volume, inner_box, volume_axes
+from chunkseg.kernels.separable import as_volume, inner_box
 
 HALO = 1
+
+_LOWEST = np.array([0] + [(n & -n).bit_length() - 1 for n in range(1, 256)])
+"""Place of the lowest bit that is set."""
 
 
 def need_dimensions(name: str, grown: Local, dimensions: tuple[int, ...]) -> None:
@@ -73,47 +76,42 @@ def window_sums(
     -------
     (count, k) array of the table's dtype
     """
-    core = inner_box(grown.shape, inner)
-    start, stop = volume_axes(core.start, 0), volume_axes(core.stop, 1)
+    labels = as_volume(surrounded(grown, inner, HALO))
     sums = np.zeros((count, table.shape[1]), table.dtype)
-    if core.size:
-        labels = as_volume(np.ascontiguousarray(grown, np.uint32))
-        _sweep_windows(labels, start, stop, grown.ndim - 2, table, sums)
+    if all(n > 2 * HALO for n in labels.shape[3 - grown.ndim :]):
+        _sweep_windows(labels, grown.ndim - 2, table, sums)
     return sums
 
 
-@compiled()
-def _sweep_windows(
-    labels: Any, start: Any, stop: Any, deep: int, table: Any, sums: Any
-) -> None:  # pragma: no cover - compiled
-    """Go through all windows that meet the core; ``deep`` is 0 for a 2-D block (one plane), else 1.
+def surrounded(grown: Local, inner: Sequence[slice], halo: int) -> Local:
+    """Copy the core with exactly ``halo`` voxels around it, background where the frame ends."""
+    core = inner_box(grown.shape, inner)
+    result = np.zeros([n + 2 * halo for n in core.shape], np.uint32)
+    source, target = [], []
+    for start, stop, length in zip(core.start, core.stop, grown.shape, strict=True):
+        first, last = max(start - halo, 0), min(stop + halo, length)
+        source.append(slice(first, last))
+        target.append(slice(first - start + halo, last - start + halo))
+    result[tuple(target)] = grown[tuple(source)]
+    return result
 
-    The four rows of voxels of a row of windows are copied to ``lines``, with what surrounds them.
+
+@compiled()
+def _sweep_windows(labels: Any, deep: int, table: Any, sums: Any) -> None:  # pragma: no cover
+    """Go through all windows that meet the core, which has one voxel around it.
+
+    ``deep`` is 0 for a 2-D block (one plane), else 1.
     """
-    nz, ny, nx = stop[0] - start[0], stop[1] - start[1], stop[2] - start[2]
-    lines = np.zeros((2, 2, nx + 2), np.uint32)
-    mixed = np.zeros((2, nx + 2), np.uint32)
-    for z in range(-deep, nz):
-        owned_z = _owned(z, nz, 0x0F) if deep else 0xFF
-        for y in range(-2, ny):
-            for plane in range(1 + deep):
-                row = lines[plane, y & 1]
-                _load(labels, start[0] + z + plane, start[1] + y + 1, start[2] - 1, row)
-            if y >= -1:
-                a, b = lines[0, y & 1 ^ 1], lines[0, y & 1]
-                c, d = lines[deep, y & 1 ^ 1], lines[deep, y & 1]
-                _find_mixed(a, b, c, d, mixed)
-                _add_row(a, b, c, d, mixed[1], owned_z & _owned(y, ny, 0x33), table, sums)
-
-
-@compiled()
-def _load(labels: Any, z: int, y: int, x: int, line: Any) -> None:  # pragma: no cover - compiled
-    """Copy a row of a block from ``x`` on; what lies outside the block is background."""
     planes, rows, columns = labels.shape
-    line[:] = 0
-    if 0 <= z < planes and 0 <= y < rows:
-        first, last = max(x, 0), min(x + line.size, columns)
-        line[first - x : last - x] = labels[z, y, first:last]
+    mixed = np.zeros((2, columns), np.uint32)
+    for z in range(planes - deep):
+        owned_z = _owned(z - 1, planes - 2, 0x0F) if deep else 0xFF
+        for y in range(rows - 1):
+            a, b = labels[z, y], labels[z, y + 1]
+            c, d = labels[z + deep, y], labels[z + deep, y + 1]
+            if _find_mixed(a, b, c, d, mixed):
+                owned = owned_z & _owned(y - 1, rows - 2, 0x33)
+                _add_row(a, b, c, d, mixed[1], owned, table, sums)
 
 
 @compiled()
@@ -128,51 +126,50 @@ def _owned(at: int, length: int, lower: int) -> int:  # pragma: no cover - compi
 
 
 @compiled()
-def _find_mixed(a: Any, b: Any, c: Any, d: Any, mixed: Any) -> None:  # pragma: no cover - compiled
-    """Set ``mixed[1]`` to other than 0 where windows over four rows hold different values."""
+def _find_mixed(a: Any, b: Any, c: Any, d: Any, mixed: Any) -> Any:  # pragma: no cover - compiled
+    """Set ``mixed[1]`` to other than 0 where windows over four rows hold different values.
+
+    Returns other than 0 if there are such windows.
+    """
     columns, windows = mixed[0], mixed[1]
-    for x in range(a.size):
+    one = np.uint64(1)
+    some = np.uint32(0)
+    for x in range(np.uint64(a.size)):
         columns[x] = (a[x] ^ b[x]) | (a[x] ^ c[x]) | (a[x] ^ d[x])
-    for x in range(a.size - 1):
-        windows[x] = columns[x] | columns[x + 1] | (a[x] ^ a[x + 1])
+    for x in range(np.uint64(a.size - 1)):
+        windows[x] = columns[x] | columns[x + one] | (a[x] ^ a[x + one])
+        some |= windows[x]
+    return some
 
 
 @compiled()
 def _add_row(
     a: Any, b: Any, c: Any, d: Any, mixed: Any, owned_zy: int, table: Any, sums: Any
 ) -> None:  # pragma: no cover - compiled
-    """Add the mixed windows over four rows to the labels in them."""
-    for x in range(a.size - 1):
+    """Add each mixed window over four rows to those of its labels whose first voxel is owned."""
+    for x in range(np.uint64(mixed.size - 1)):
         if not mixed[x]:
             continue
-        owned = owned_zy & _owned(x - 1, a.size - 2, 0x55)
+        owned = owned_zy & _owned(np.int64(x) - 1, mixed.size - 2, 0x55)
         left = 0xFF ^ _where(a, b, c, d, x, np.uint32(0))
         while left:
-            first = _lowest(left)
-            row = c if first & 4 else a
-            if first & 2:
-                row = d if first & 4 else b
-            value = row[x + (first & 1)]
+            first = _LOWEST[left]
+            at = x + np.uint64(first & 1)
+            upper = b[at] if first & 2 else a[at]
+            lower = d[at] if first & 2 else c[at]
+            value = lower if first & 4 else upper
             code = _where(a, b, c, d, x, value)
             left &= ~code
             if owned >> first & 1:
-                for column in range(table.shape[1]):
-                    sums[value - 1, column] += table[code, column]
+                for column in range(np.uint64(table.shape[1])):
+                    sums[np.uint64(value - 1), column] += table[code, column]
 
 
 @compiled()
-def _where(a: Any, b: Any, c: Any, d: Any, x: int, value: Any) -> int:  # pragma: no cover
+def _where(a: Any, b: Any, c: Any, d: Any, x: Any, value: Any) -> int:  # pragma: no cover
     """Bits of the voxels of a window that have a value."""
-    code = (a[x] == value) | (a[x + 1] == value) << 1
-    code |= (b[x] == value) << 2 | (b[x + 1] == value) << 3
-    code |= (c[x] == value) << 4 | (c[x + 1] == value) << 5
-    return code | (d[x] == value) << 6 | (d[x + 1] == value) << 7
-
-
-@compiled()
-def _lowest(bits: int) -> int:  # pragma: no cover - compiled
-    """Place of the lowest bit that is set."""
-    place = 0
-    while not bits >> place & 1:
-        place += 1
-    return place
+    after = x + np.uint64(1)
+    code = (a[x] == value) | (a[after] == value) << 1
+    code |= (b[x] == value) << 2 | (b[after] == value) << 3
+    code |= (c[x] == value) << 4 | (c[after] == value) << 5
+    return code | (d[x] == value) << 6 | (d[after] == value) << 7
