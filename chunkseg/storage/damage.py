@@ -61,9 +61,9 @@ def naming_chunk(array: zarr.Array[Any], spans: Slices) -> Iterator[None]:
 
 def _passes(error: Exception) -> bool:
     """Whether an error is no sign of damage: ours, or one of the system with its number."""
-    if isinstance(error, OSError):
-        return error.errno is not None
-    return isinstance(error, ChunksegError | MemoryError)
+    if isinstance(error, ChunksegError | MemoryError):
+        return True
+    return isinstance(error, OSError) and error.errno is not None
 
 
 def _said(what: str, error: Exception) -> str:

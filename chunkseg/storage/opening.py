@@ -117,8 +117,11 @@ def open_image(
     where = place(path)
     found = find_image(where, level, series)
     image = image_of(where, found, channel, dims, spacing, unit, chunks)
-    asked: dict[str, Any] = {"channel": channel, "level": level or None, "series": series}
-    asked |= {"dims": dims, "spacing": spacing, "unit": unit}
+    asked: dict[str, Any] = {"level": level or None, "series": series, "dims": dims}
+    asked |= {"spacing": spacing, "unit": unit}
+    if channel is not None:
+        channels = _all_channels(found, _names(where, found, dims))
+        asked["channel"] = number_of("channel", channel, channels)
     given = {name: value for name, value in asked.items() if value is not None}
     return image.assign_attrs({OPENED_WITH: canonical(given)}) if given else image
 
@@ -248,7 +251,7 @@ def _with_stored(image: xr.DataArray, found: Found, dims: set[str]) -> xr.DataAr
 
 
 def _tell_missing(path: str, missing: Sequence[str], known: Calibration, remark: str) -> None:
-    stray = {d: known.spacing[d] for d in missing if d in known.spacing}
+    stray = {d: known.spacing[d] for d in missing if d in known.spacing and d not in known.units}
     hint = f" (it gives {stray} without a unit: pass unit= if that is right)" if stray else ""
     logger.warning(
         "%s has no physical spacing along %s%s; taken as 1 pixel%s. Pass spacing= and unit= to set "
