@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.benchmarks import end_to_end, measures, reading
+import json
+
+from tests.benchmarks import end_to_end, measures, merge_measures, reading
 
 
 def test_end_to_end(capsys):
@@ -15,6 +17,15 @@ def test_reading(capsys):
     assert "answers equal" in capsys.readouterr().out
 
 
-def test_measures(capsys):
-    measures.main(["--objects", "small", "--edge", "24", "--sets", "first"])
-    assert "tables equal" in capsys.readouterr().out
+def test_measures(capsys, tmp_path):
+    options = ["--objects", "small", "--edge", "24", "--sets", "first,hull", "--repeat", "1"]
+    measures.main([*options, "--json", str(tmp_path / "figures.json")])
+    assert capsys.readouterr().out.count("tables equal") == 2
+    found = json.loads((tmp_path / "figures.json").read_text())["small"]
+    assert found["objects"] == 75
+    assert found["sets"]["hull"]["equal"]
+
+
+def test_merge_measures(capsys):
+    merge_measures.main(["--objects", "3000", "--blocks", "30", "--choices", "1"])
+    assert "bytes per object" in capsys.readouterr().out
