@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import tifffile
 import zarr
+from zarr.storage import LocalStore
 
 from chunkseg.errors import FormatError
-from chunkseg.geometry.boxes import Shape, Slices
+from chunkseg.geometry.boxes import Box, Shape, Slices
+from chunkseg.storage.cache import CHUNKS, file_state, read_through
 from chunkseg.storage.damage import naming_chunk, naming_part
 
 Array = np.ndarray[Any, Any]
@@ -94,6 +98,10 @@ def _split_axis(part: Any, n: int) -> tuple[slice, Any]:
     return slice(low, high + 1), slice(None, None, wanted.step)
 
 
+def _box(spans: Slices) -> Box:
+    return Box(tuple(s.start for s in spans), tuple(s.stop for s in spans))
+
+
 def _native(dtype: Any) -> DType:
     return np.dtype(dtype).newbyteorder("=")
 
@@ -123,8 +131,33 @@ class ZarrSource(Region):
         return tuple(self.array.chunks)
 
     def _read(self, spans: Slices) -> Array:
+        box = _box(spans)
+        if self._folder is None or self._whole_chunks(box):
+            return self._decode(spans)
+        return read_through(
+            CHUNKS, box, self.shape, self.chunks, self.dtype, self._key, self._decode
+        )
+
+    def _decode(self, spans: Slices) -> Array:
         with naming_chunk(self.array, spans):
             return np.asarray(self.array[spans], dtype=self.dtype)
+
+    @cached_property
+    def _folder(self) -> str | None:
+        """The array's folder; None if the array does not lie in one."""
+        store = self.array.store
+        return str(store.root / self.array.path) if isinstance(store, LocalStore) else None
+
+    def _whole_chunks(self, box: Box) -> bool:
+        axes = zip(box.start, box.stop, self.chunks, self.shape, strict=True)
+        return all(a % c == 0 and (b % c == 0 or b == n) for a, b, c, n in axes)
+
+    def _key(self, cell: Shape) -> Hashable:
+        """Key of a chunk: where it is, and the state of the file that holds it."""
+        stored = self.array.shards or self.chunks
+        file = tuple(i * c // s for i, c, s in zip(cell, self.chunks, stored, strict=True))
+        name = self.array.metadata.encode_chunk_key(file)
+        return self._folder, cell, file_state(f"{self._folder}/{name}")
 
 
 @dataclass(frozen=True)
@@ -200,11 +233,20 @@ class TiffSource(Region):
         return self.shape
 
     def _read(self, spans: Slices) -> Array:
+        box = _box(spans)
+        return read_through(
+            CHUNKS, box, self.shape, self.chunks, self.dtype, self._key, self._decode
+        )
+
+    def _decode(self, spans: Slices) -> Array:
         what = f"the page at byte {self.offset} of {self.path}"
         with naming_part(what, spans), tifffile.TiffFile(self.path) as tif:
             tif.filehandle.seek(self.offset)
             page = tifffile.TiffPage(tif, index=0).asarray(maxworkers=1)
             return np.array(page.reshape(self.shape)[spans], dtype=self.dtype, order="C")
+
+    def _key(self, cell: Shape) -> Hashable:
+        return self.path, self.offset, file_state(self.path)
 
 
 @dataclass(frozen=True)
