@@ -94,10 +94,7 @@ def intensity_extremes(
     values = flat(image)
     low, high = _ends(values.dtype)
     smallest, largest = np.full(count, high), np.full(count, low)
-    if values.dtype.kind == "f":
-        _float_extremes(runs.stop, runs.region, values, smallest, largest)
-    else:
-        _extremes(runs.stop, runs.region, values, smallest, largest)
+    _extremes(runs.stop, runs.region, values, smallest, largest)
     return smallest, largest
 
 
@@ -141,21 +138,6 @@ def _totals(stops: Any, region: Any, image: Any, totals: Any) -> None:  # pragma
 
 @compiled()
 def _extremes(
-    stops: Any, region: Any, image: Any, smallest: Any, largest: Any
-) -> None:  # pragma: no cover - compiled
-    start = np.uint64(0)
-    for run in range(stops.size):
-        stop = np.uint64(stops[run])
-        if region[run]:
-            low, high = smallest[region[run] - 1], largest[region[run] - 1]
-            for i in range(start, stop):
-                low, high = min(low, image[i]), max(high, image[i])
-            smallest[region[run] - 1], largest[region[run] - 1] = low, high
-        start = stop
-
-
-@compiled()
-def _float_extremes(
     stops: Any, region: Any, image: Any, smallest: Any, largest: Any
 ) -> None:  # pragma: no cover - compiled
     start = np.uint64(0)
