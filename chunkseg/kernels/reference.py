@@ -1,6 +1,7 @@
-"""The lesson on a whole image in memory, by scikit-image and SciPy alone.
+"""The lesson in memory, by scikit-image and SciPy alone: on a whole image, or step by step.
 
-Nothing of chunkseg's own kernels is used here: this is what the demonstration holds them against.
+Nothing of chunkseg's own kernels is used here: this is what the demonstration and the verification
+of a result hold them against.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 from skimage.filters import gaussian, threshold_otsu
-from skimage.measure import label
+from skimage.measure import label, regionprops_table
 from skimage.morphology import ball, disk
 from skimage.segmentation import clear_border, expand_labels
 
@@ -72,3 +73,46 @@ def lesson_in_memory(image: NDArray[Any], sigma: float, radius: int) -> Lesson:
     labels = label(clear_border(expand_labels(seeds, radius)))
     counts = (int(label(mask).max()), int(seeds.max()), int(labels.max()))
     return Lesson(float(threshold), float(mask.mean()), counts, labels)
+
+
+def mask_in_memory(image: NDArray[Any], sigma: Any, threshold: float | None) -> NDArray[np.bool_]:
+    """Blur and compare; without a threshold the image is a mask, of all that is not 0."""
+    if threshold is None:
+        return np.asarray(image != 0)
+    return np.asarray(gaussian(image, sigma=sigma) > threshold)
+
+
+def eroded_in_memory(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+    """Erode by a ball (2-D: disk): keep what is farther than the radius from any background.
+
+    What lies outside the array counts as foreground, as in :func:`skimage.morphology.erosion`.
+
+    Examples
+    --------
+    >>> eroded_in_memory(np.array([[1, 1, 1, 0], [1, 1, 1, 1]], bool), 1).astype(int)
+    array([[1, 1, 0, 0],
+           [1, 1, 1, 0]])
+    """
+    if not radius or mask.all():
+        return mask
+    return np.asarray(ndi.distance_transform_edt(mask) > radius)
+
+
+def labelled_in_memory(image: NDArray[Any]) -> NDArray[np.int64]:
+    """Label the regions of equal value that are not 0."""
+    return np.asarray(label(image), np.int64)
+
+
+def expanded_in_memory(seeds: NDArray[Any], distance: float) -> NDArray[Any]:
+    """Expand labels; where there are none, nothing."""
+    return np.asarray(expand_labels(seeds, distance)) if seeds.any() else seeds
+
+
+def measured_in_memory(
+    labels: NDArray[np.int64], image: NDArray[Any] | None
+) -> dict[str, NDArray[Any]]:
+    """Measure what a run's table holds of each object, in voxels."""
+    names = ["label", "area", "bbox", "centroid"]
+    if image is not None:
+        names += ["intensity_mean", "intensity_min", "intensity_max"]
+    return dict(regionprops_table(labels, image, properties=names))
