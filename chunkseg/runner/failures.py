@@ -12,6 +12,13 @@ from chunkseg.runner.execution import Failure
 SHOWN = 10
 
 
+def where(block: Block) -> str:
+    """Say which block it is, as a user would look for it."""
+    core = block.core
+    spans = ", ".join(f"{a}:{b}" for a, b in zip(core.start, core.stop, strict=True))
+    return f"frame {block.frame}, voxels [{spans}]"
+
+
 @dataclass(frozen=True)
 class FailedBlock:
     """A block that a pass could not do.
@@ -31,12 +38,9 @@ class FailedBlock:
     failure: Failure
 
     def __str__(self) -> str:
-        spans = ", ".join(
-            f"{a}:{b}" for a, b in zip(self.block.core.start, self.block.core.stop, strict=True)
-        )
         error = self.failure.error
         reason = " ".join(str(error).split()) or type(error).__name__
-        return f"{self.task}, frame {self.block.frame}, voxels [{spans}]: {reason}"
+        return f"{self.task}, {where(self.block)}: {reason}"
 
 
 class FailedBlocksError(BlocksError):

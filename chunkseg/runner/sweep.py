@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from chunkseg.geometry.boxes import Block, Box, Grid, Slices
 from chunkseg.geometry.layout import Layout
 from chunkseg.runner.execution import Call, Execution, Failure
-from chunkseg.runner.failures import FailedBlock, FailedBlocksError
+from chunkseg.runner.failures import FailedBlock, FailedBlocksError, where
 from chunkseg.storage.arrays import Sink
 from chunkseg.storage.leaves import MemorySource, Source
 from chunkseg.storage.records import Records
@@ -221,7 +221,8 @@ def block_call(
             pieces.append(source.layout)
         else:
             pieces.append(_read(source.data, slices, source.layout))
-    return Call(_BlockCall(task, block, tuple(pieces)), task.name, tuple(arrays))
+    bound = _BlockCall(task, block, tuple(pieces))
+    return Call(bound, task.name, tuple(arrays), where(block))
 
 
 def _read(source: Source, slices: Slices, layout: Layout) -> _Read:
