@@ -16,8 +16,6 @@ from typing import Any
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull, QhullError
-from scipy.spatial.distance import cdist
 
 from chunkseg.kernels.compiled import compiled
 
@@ -182,10 +180,18 @@ def corners(points: Points) -> Points:
     >>> corners(np.array([[0, 0], [0, 2], [1, 1], [2, 0], [2, 2]])).tolist()
     [[0, 0], [0, 2], [2, 0], [2, 2]]
     """
+    hull = _qhull(points)
+    return points if hull is None else points[np.sort(hull.vertices)]
+
+
+def _qhull(points: Points) -> Any:
+    """Hull of some points, None of a flat set; SciPy's part for it is loaded at first use."""
+    from scipy.spatial import ConvexHull, QhullError
+
     try:
-        return points[np.sort(ConvexHull(points).vertices)]
+        return ConvexHull(points)
     except QhullError:
-        return points
+        return None
 
 
 def hull_of_points(points: Points, shape: Sequence[int]) -> Hull:
@@ -199,12 +205,14 @@ def hull_of_points(points: Points, shape: Sequence[int]) -> Hull:
         Shape of the box, in 2-D or 3-D.
     """
     ndim = len(shape)
-    try:
-        if ndim == 3:
-            points = points[ConvexHull(points).vertices]
-        facets = ConvexHull(with_half_steps(points)).equations
-    except QhullError:
+    hull = _qhull(points) if ndim == 3 else None
+    if hull is not None:
+        points = points[hull.vertices]
+    if ndim != 3 or hull is not None:
+        hull = _qhull(with_half_steps(points))
+    if hull is None:
         return Hull(0, np.empty((0, ndim), np.int64))
+    facets = hull.equations
     order = _longest_last(shape)
     planes = np.pad(facets[:, [*order, ndim]], ((0, 0), (3 - ndim, 0)))
     turned = [shape[axis] for axis in order]
@@ -259,6 +267,8 @@ def feret_diameter(hull: Hull, spacing: Sequence[float]) -> float:
     """
     if not hull.voxels:
         return float("nan")
+    from scipy.spatial.distance import cdist
+
     points = _few(with_half_steps(_few(hull.ends)))
     placed = (points + PADDING) * np.asarray(spacing)
     step = max(1, DISTANCES_AT_ONCE // len(placed))

@@ -15,6 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import dask
+import dask.threaded
 from dask.callbacks import Callback
 
 from chunkseg.runner.calls import Call, Raised, delayed_calls
@@ -71,7 +72,7 @@ class ThreadBatch:
                 return
             pool = ThreadPool(self._threads)
             try:
-                self._compute_each({"scheduler": "threads", "pool": pool})
+                self._compute_each({"scheduler": dask.threaded.get, "pool": pool})
             finally:
                 pool.close()
                 pool.join()
