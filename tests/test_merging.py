@@ -113,7 +113,7 @@ def test_on_a_cluster_ranges_are_merged_by_workers_from_files(
     monkeypatch.setattr(Measures, "table", lambda *args: parts.append(args[1]) or table(*args))
     with (
         cut_small(10, 1, 40),
-        distributed.Client(processes=False, n_workers=2, dashboard_address=None) as client,
+        distributed.Client(processes=False, n_workers=2, dashboard_address=":0") as client,
     ):
         execution = Execution(client=client)
         ((_, columns),) = runner.merged_frames(

@@ -47,8 +47,9 @@ class MeasureTask:
         return core.grow((self.measures.halo,) * len(core.start), self.frame)
 
     def reads(self, block: Block) -> Sequence[Box | None]:
-        """Return the block of the labels with its halo, and that of each intensity image."""
-        return (self._grown(block.core), *(block.core,) * self.images)
+        """Return the block of the labels with its halo, for the images only if they are needed."""
+        image = block.core if self.measures.needs_images else None
+        return (self._grown(block.core), *(image,) * self.images)
 
     def __call__(self, block: Block, labels: NDArray[Any], *images: NDArray[Any]) -> MeasureRecord:
         """Measure one block."""
@@ -57,7 +58,8 @@ class MeasureTask:
         inner = core.slices(origin=self._grown(core).start)
         runs = around.within(inner) if labels.shape != core.shape else around
         spacing = self.measures.spacing
-        view = View(runs, around, inner, len(ids), images, core, self.frame, spacing)
+        seen = images if self.measures.needs_images else ()
+        view = View(runs, around, inner, len(ids), seen, core, self.frame, spacing)
         return self.measures.block(view, ids)
 
 

@@ -116,9 +116,10 @@ def _merge_moments(degree: int, rows: Rows, name: str) -> Array:
 
 
 def _moments_of(name: str, degree: int) -> Contribution:
-    block = _weighted_moments if name.startswith("weighted") else _moments
+    weighted = name.startswith("weighted")
+    block = partial(_weighted_moments if weighted else _moments, degree, name)
     merge = {name: partial(_merge_moments, degree)}
-    return Contribution(name, partial(block, degree, name), merge, needs=("coordinates",))
+    return Contribution(name, block, merge, needs=("coordinates",), images=weighted)
 
 
 _SUM, _LOW, _HIGH = (reducing(f) for f in (np.add, np.minimum, np.maximum))
@@ -127,9 +128,11 @@ ADDITIVE = (
     Contribution("num_pixels", _num_pixels, {"num_pixels": _SUM}),
     Contribution("bbox", _bbox, {"bbox_start": _LOW, "bbox_stop": _HIGH}),
     Contribution("coordinates", _coordinates, {"coordinates": _SUM}),
-    Contribution("totals", _totals, {"totals": _merge_totals}),
-    Contribution("extremes", _extremes, {"smallest": _LOW, "largest": _HIGH}),
-    Contribution("deviations", _deviations, {"deviations": _merge_deviations}, needs=("totals",)),
+    Contribution("totals", _totals, {"totals": _merge_totals}, images=True),
+    Contribution("extremes", _extremes, {"smallest": _LOW, "largest": _HIGH}, images=True),
+    Contribution(
+        "deviations", _deviations, {"deviations": _merge_deviations}, needs=("totals",), images=True
+    ),
     _moments_of("second", 2),
     _moments_of("moments", ORDER),
     _moments_of("weighted_first", 1),

@@ -142,6 +142,8 @@ class Contribution:
         Voxels around the core that ``block`` looks at.
     needs
         Contributions whose merged arrays the merge looks at.
+    images
+        Whether ``block`` looks at the intensities.
     """
 
     name: str
@@ -149,6 +151,7 @@ class Contribution:
     merge: Mapping[str, Merge]
     halo: int = 0
     needs: tuple[str, ...] = ()
+    images: bool = False
 
 
 def reducing(reduce: np.ufunc) -> Merge:

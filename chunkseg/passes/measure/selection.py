@@ -92,6 +92,11 @@ class Measures:
         """Voxels around a block that have to be read."""
         return max(c.halo for c in self.contributions)
 
+    @cached_property
+    def needs_images(self) -> bool:
+        """Whether the intensities have to be read."""
+        return any(c.images for c in self.contributions)
+
     def block(self, view: View, ids: NDArray[np.int64]) -> MeasureRecord:
         """Measure one block; ``ids`` holds the label of each local id, 0 for none."""
         return measure_block(view, ids, self.contributions)
