@@ -17,7 +17,8 @@ from chunkseg.cli import main
 from chunkseg.errors import ParameterError
 from chunkseg.plan import memory
 from chunkseg.plan.memory import bytes_of, machine_memory
-from chunkseg.runner.crops import GROUP_BYTES, SHARE, task_budget
+from chunkseg.runner import crops
+from chunkseg.runner.crops import SHARE, task_budget
 from chunkseg.runner.execution import Execution
 
 GIB = 2**30
@@ -88,33 +89,26 @@ def test_memory_is_that_of_the_container_where_it_has_less(
     assert machine_memory() == 123456
 
 
-class Client:
-    """What a cluster's client tells of its workers."""
-
-    def __init__(self, *workers: dict[str, int]) -> None:
-        self.workers = workers
-
-    def scheduler_info(self, n_workers: int) -> dict[str, Any]:
-        assert n_workers == -1
-        return {"workers": dict(enumerate(self.workers))}
-
-
-def test_tasks_share_the_limit() -> None:
+def test_threads_share_the_limit() -> None:
     threads = Execution(workers=4, client=None)
     assert task_budget(1000, threads) == 250
     assert task_budget(2, threads) == 1
-    assert task_budget(None, threads) == machine_memory() // SHARE // 4
-    workers = (
-        {"memory_limit": 8 * GIB, "nthreads": 2},
-        {"memory_limit": 0, "nthreads": 1},
-        {"memory_limit": 2 * GIB, "nthreads": 1},
-    )
-    assert task_budget(None, Execution(client=Client(*workers[:1]))) == 8 * GIB // SHARE // 2
-    assert task_budget(None, Execution(client=Client(*workers[1:]))) == min(
-        2 * GIB // SHARE, machine_memory() // SHARE
-    )
-    assert task_budget(600, Execution(client=Client(*workers))) == 300
-    assert task_budget(None, Execution(client=Client())) == GROUP_BYTES
+    assert task_budget(None, threads) == machine_memory() // 4 // SHARE
+
+
+@pytest.mark.parametrize(
+    ("limit", "worker", "expected"),
+    [(None, 8 * GIB, 8 * GIB // SHARE), (600, 8 * GIB, 200), (None, None, None)],
+)
+def test_tasks_of_a_worker_share_its_memory(
+    monkeypatch: pytest.MonkeyPatch, limit: Any, worker: Any, expected: Any
+) -> None:
+    """A worker's memory is that of one of its threads; of workers without a limit, the machine's."""
+    monkeypatch.setattr(crops, "worker_memory", lambda client: worker)
+    monkeypatch.setattr(crops, "threads_of", lambda client: {"one": 1, "two": 3})
+    monkeypatch.setattr(Execution, "width", 4)
+    found = task_budget(limit, Execution(client="a client"))
+    assert found == (expected or machine_memory() // 4 // SHARE)
 
 
 def voxels(mask: np.ndarray[Any, Any]) -> int:

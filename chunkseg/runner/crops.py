@@ -25,9 +25,11 @@ from chunkseg.passes.extra import MISSING, Extra, extra_columns
 from chunkseg.passes.pieces import MEDIAN, from_pieces
 from chunkseg.plan.memory import machine_memory
 from chunkseg.runner.boxes import Progress, run_boxes, silent
+from chunkseg.runner.cluster import threads_of
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.pieces import measure_pieces
 from chunkseg.runner.sweep import Input
+from chunkseg.runner.workers import worker_memory
 from chunkseg.storage.sources import default_chunks
 
 GROUP_BYTES = 2**29
@@ -229,20 +231,17 @@ def whole_object_columns(
 
 
 def task_budget(memory_limit: int | None, execution: Execution) -> int:
-    """Bytes that one task may hold of what all tasks of a process may hold at one time.
+    """Bytes that one task may hold, of what the tasks of a process may hold at one time.
 
-    Without a limit that is a quarter of the memory that the machine, its container or a cluster's
-    worker gives.
+    Without a limit that is a quarter of the memory that a cluster's worker, or the machine or its
+    container, gives.
     """
-    if execution.client is None:
-        return max(1, (memory_limit or machine_memory() // SHARE) // execution.width)
-    workers = execution.client.scheduler_info(n_workers=-1)["workers"].values()
-    budgets = [
-        (memory_limit or (worker["memory_limit"] or machine_memory()) // SHARE)
-        // worker["nthreads"]
-        for worker in workers
-    ]
-    return max(1, min(budgets, default=memory_limit or GROUP_BYTES))
+    client = execution.client
+    if memory_limit is None:
+        whole = worker_memory(client) or machine_memory() // execution.width
+        return max(1, whole // SHARE)
+    threads = execution.width if client is None else max(threads_of(client).values(), default=1)
+    return max(1, memory_limit // threads)
 
 
 def _bytes_per_voxel(labels: Input, images: Sequence[Input]) -> int:
