@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numba
@@ -85,3 +88,36 @@ def test_options_are_passed_on(dtype):
         return a / b
 
     assert np.isinf(ratio(dtype(1), 0.0))
+
+
+def in_a_process_of_its_own(code, cache):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_the_first_compilation_is_announced_once(tmp_path):
+    """By a process that finds nothing compiled; one that does keeps quiet."""
+    code = """
+import logging, sys
+logging.basicConfig(level=logging.INFO, format="%(name)s %(message)s", stream=sys.stdout)
+import numpy as np
+from chunkseg.kernels.components import first_voxels, look_up
+look_up(np.zeros(3, np.uint32), np.zeros(1, np.uint8))
+first_voxels(np.zeros(3, np.uint32), 0)
+import numba
+numba.njit(lambda: 1)()
+"""
+    said = [in_a_process_of_its_own(code, tmp_path) for _ in range(2)]
+    assert said[0].count("compiling kernels") == 1
+    assert "compiling" not in said[1]
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    """Numba then goes on without one; a process that may write nowhere compiles in memory."""
+    locked = tmp_path / "file-in-the-way"
+    locked.write_text("")
+    code = "import numpy as np\nfrom chunkseg.kernels.components import look_up\n"
+    code += "print(look_up(np.zeros(2, np.uint32), np.full(1, 7, np.uint8)))"
+    assert "[7 7]" in in_a_process_of_its_own(code, locked / "cache")
