@@ -28,6 +28,7 @@ _HOME = {
     "summarize": "api.measurement",
     "synthetic_nuclei": "api.synthetic",
     "threshold_otsu": "api.filters",
+    "verify": "api.verifying",
     "Workflow": "api.workflow",
 }
 
@@ -51,6 +52,7 @@ __all__ = [
     "summarize",
     "synthetic_nuclei",
     "threshold_otsu",
+    "verify",
 ]
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from chunkseg.api.segmentation import clear_border, expand_labels, label, relabel_sequential
     from chunkseg.api.storing import store
     from chunkseg.api.synthetic import synthetic_nuclei
+    from chunkseg.api.verifying import verify
     from chunkseg.api.workflow import Workflow
     from chunkseg.storage.opening import from_array, open_image
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 import xarray as xr
@@ -15,6 +15,9 @@ from chunkseg.errors import IncompleteError
 from chunkseg.passes.tables import summarize
 from chunkseg.storage.opening import open_image
 from chunkseg.storage.output import LABELS, TABLE, read_run
+
+if TYPE_CHECKING:
+    from chunkseg.api.checks import Verification
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,12 @@ class Result:
     def counts(self) -> pd.DataFrame:
         """Per frame: components of the mask, after erosion, after expansion, and final objects."""
         return pd.DataFrame([f["counts"] for f in self.run["frames"]])
+
+    def verify(self, image: Any = None, **options: Any) -> Verification:
+        """Verify the files, the label image and random regions: see :func:`chunkseg.verify`."""
+        from chunkseg.api.verifying import verify
+
+        return verify(self.path, image, **options)
 
     def __repr__(self) -> str:
         frames = self.run["frames"]

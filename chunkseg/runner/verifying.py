@@ -14,7 +14,7 @@ from chunkseg.geometry.boxes import Block, Box, Shape
 from chunkseg.passes.components import ComponentsPass
 from chunkseg.passes.consistency import LabelsSeen
 from chunkseg.passes.recomputing import Recipe, RegionRecord, compare
-from chunkseg.runner.tasks import MeasureTask
+from chunkseg.runner.measuring import MeasureTask
 from chunkseg.storage.arrays import checksum
 
 REGION_VOXELS = 2**22
@@ -80,8 +80,8 @@ class RegionTask:
         return compare(self.recipe, block.frame, block.core, image, named)
 
 
-def region_shape(recipe: Recipe, most: int = REGION_VOXELS) -> Shape | None:
-    """Shape of the largest cube, clipped to the frame, that reads at most so many voxels.
+def region_shape(recipe: Recipe) -> Shape | None:
+    """Shape of the largest cube, clipped to the frame, that reads at most ``REGION_VOXELS``.
 
     None where even a single voxel needs more.
     """
@@ -93,12 +93,12 @@ def region_shape(recipe: Recipe, most: int = REGION_VOXELS) -> Shape | None:
         grown = zip(clipped(edge), recipe.halo, recipe.frame.stop, strict=True)
         return math.prod(min(length + 2 * h, n) for length, h, n in grown)
 
-    if reads(1) > most:
+    if reads(1) > REGION_VOXELS:
         return None
     low, high = 1, max(recipe.frame.stop) + 1
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if reads(middle) <= most else (low, middle)
+        low, high = (middle, high) if reads(middle) <= REGION_VOXELS else (low, middle)
     return clipped(low)
 
 
