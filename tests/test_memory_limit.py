@@ -103,7 +103,7 @@ def test_threads_share_the_limit() -> None:
 def test_tasks_of_a_worker_share_its_memory(
     monkeypatch: pytest.MonkeyPatch, limit: Any, worker: Any, expected: Any
 ) -> None:
-    """A worker's memory is that of one of its threads; of workers without a limit, the machine's."""
+    """Where no worker has a limit, the machine's memory counts."""
     monkeypatch.setattr(crops, "worker_memory", lambda client: worker)
     monkeypatch.setattr(crops, "threads_of", lambda client: {"one": 1, "two": 3})
     monkeypatch.setattr(Execution, "width", 4)
