@@ -85,6 +85,15 @@ class Records(Generic[R]):
         return groupby(self, key=lambda item: item[0].frame)
 
 
+def blocks_in(path: Path) -> int:
+    """Count the blocks whose records a file holds; 0 where it can't be read."""
+    try:
+        with np.load(path) as file:
+            return len(file["number"])
+    except Exception:
+        return 0
+
+
 def _pack(blocks: Sequence[Block], records: Sequence[Any]) -> dict[str, NDArray[Any]]:
     packed = {
         "frame": np.array([b.frame for b in blocks]),
