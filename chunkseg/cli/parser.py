@@ -47,6 +47,8 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_run(_command(commands, "run", "segment and measure an image", "run"))
     _add_measure(_command(commands, "measure", "measure a label image", "measure"))
+    _add_verify(_command(commands, "verify", "check a result, and parts of it again", "verify"))
+    _add_status(_command(commands, "status", "tell how far a run is", "status"))
     _add_info(_command(commands, "info", "tell what an image file holds", "info"))
     _add_demo(_command(commands, "demo", "run the lesson and compare its numbers", "demo"))
     return parser
@@ -151,6 +153,25 @@ def _add_measure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace an earlier output of chunkseg"
     )
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    _add_output(parser)
+    parser.add_argument("--input", metavar="INPUT", help="the input, if it is elsewhere by now")
+    parser.add_argument(
+        "--regions", metavar="N", type=int, default=8, help="regions computed again, 8 by default"
+    )
+    parser.add_argument("--seed", metavar="S", type=int, help="draw the same regions as before")
+    parser.add_argument("--workers", metavar="N", type=int, help="number of threads")
+
+
+def _add_status(parser: argparse.ArgumentParser) -> None:
+    _add_output(parser)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("output", metavar="OUT", help="folder of a run")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_info(parser: argparse.ArgumentParser) -> None:

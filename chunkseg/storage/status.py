@@ -1,0 +1,213 @@
+"""How far the run in a folder is, from what it has left there; nothing is written or locked.
+
+Blocks are counted from the files of records, frames from the groups that are done. Of very large
+runs no more than ``MOST_FILES`` files are looked at for each number, which is then a lower bound
+and said to be one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from chunkseg.errors import PathError
+from chunkseg.storage.claim import identity_of_run
+from chunkseg.storage.lease import HOLDER, held, holder
+from chunkseg.storage.output import RUN, STATE, Started
+
+MOST_FILES = 5000
+State = Literal["complete", "running", "interrupted", "nothing"]
+_RECORDS = ("frames-*/records/*", "input-*/records")
+
+
+@dataclass(frozen=True)
+class PassStatus:
+    """How far a pass over a group of frames is.
+
+    Attributes
+    ----------
+    name
+        Of the pass.
+    frames
+        First frame of the group, and the one after its last; None for all.
+    done, total
+        Blocks; the total is None where it is not known.
+    """
+
+    name: str
+    frames: tuple[int, int] | None
+    done: int
+    total: int | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a run is.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    state
+        ``"complete"``, ``"running"``, ``"interrupted"`` or ``"nothing"`` (of ours).
+    holder
+        Who is at it, of a run under way.
+    frames_done, frames
+        Frames that are done, and that there are; None where that is not known.
+    passes
+        Those begun of the groups of frames that are not done, in the order they were begun.
+    last_record
+        When the last record was written, in ISO 8601; None if there is none.
+    scratch
+        Folder of the intermediates; None if there is none.
+    scratch_bytes
+        What lies there.
+    counted
+        Whether the numbers are exact; else there were too many files, and they are lower bounds.
+    """
+
+    path: str
+    state: State
+    holder: str | None = None
+    frames_done: int | None = None
+    frames: int | None = None
+    passes: tuple[PassStatus, ...] = field(default=())
+    last_record: str | None = None
+    scratch: str | None = None
+    scratch_bytes: int = 0
+    counted: bool = True
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as for JSON."""
+        return asdict(self)
+
+
+def status(path: Path) -> Status:
+    """Tell how far the run in a folder is.
+
+    Raises
+    ------
+    PathError
+        If there is no such folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> status(Path(tempfile.mkdtemp())).state
+    'nothing'
+    """
+    if not path.is_dir():
+        raise PathError(f"there is no result at {path}: no such folder")
+    state = path / STATE
+    started = Started.read(state)
+    running = _running(state)
+    if _complete(path, started) and not running:
+        return _of_complete(path)
+    if started is None and not running:
+        return Status(str(path), "nothing")
+    who = holder(state) if running else None
+    word: State = "running" if running else "interrupted"
+    if started is None:
+        return Status(str(path), word, who)
+    return _under_way(path, started, word, who)
+
+
+def _running(state: Path) -> bool:
+    """Whether somebody holds the lease; where we may not ask, whether somebody says so."""
+    try:
+        return held(state)
+    except OSError:
+        return (state / HOLDER).exists()
+
+
+def _run(path: Path) -> dict[str, Any] | None:
+    """``run.json`` of chunkseg; None if there is none."""
+    try:
+        content = json.loads((path / RUN).read_text(encoding="utf-8"))
+        return content if "chunkseg" in content["versions"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _complete(path: Path, started: Started | None) -> bool:
+    run = _run(path)
+    if run is None or (path / STATE / RUN).exists():
+        return False
+    return started is None or started.identity == identity_of_run(run)
+
+
+def _of_complete(path: Path) -> Status:
+    run = _run(path)
+    assert run is not None
+    frames = len(run.get("frames", ()))
+    return Status(str(path), "complete", frames_done=frames, frames=frames)
+
+
+def _under_way(path: Path, started: Started, word: State, who: str | None) -> Status:
+    scratch, groups = started.scratch, path / STATE / "groups"
+    is_run = "block_shape" in started.settings
+    folders = sorted(itertools.chain(*map(scratch.glob, _RECORDS)), key=_changed)
+    passes, files = [], 0
+    for folder in folders:
+        found = list(itertools.islice(folder.glob("*.npz"), MOST_FILES + 1))
+        passes.append(_pass(folder, scratch, started, found[:MOST_FILES]))
+        files = max(files, len(found))
+    sizes = list(itertools.islice(_sizes(scratch), MOST_FILES + 1))
+    done = [_span(file.name) for file in groups.glob("*.json")]
+    last = max(map(_changed, [*folders, *groups.glob("*.json")]), default=None)
+    return Status(
+        path=str(path),
+        state=word,
+        holder=who,
+        frames_done=started.first + sum(b - a for a, b in done) if is_run else None,
+        frames=len(started.identity.frames) if is_run else None,
+        passes=tuple(passes),
+        last_record=None if last is None else _time(last),
+        scratch=str(scratch) if scratch.is_dir() else None,
+        scratch_bytes=sum(sizes),
+        counted=max(files, len(sizes)) <= MOST_FILES,
+    )
+
+
+def _pass(folder: Path, scratch: Path, started: Started, files: Sequence[Path]) -> PassStatus:
+    """Count what a folder of records holds."""
+    done = sum(map(blocks_in, files))
+    group = folder.relative_to(scratch).parts[0]
+    if not group.startswith("frames-"):
+        return PassStatus(group.split("-")[0], None, done, None)
+    first, last = _span(group)
+    shape = started.identity.facts["shape of a frame"]
+    blocks = len(Grid.regular(shape, started.settings["block_shape"]))
+    return PassStatus(folder.name, (first, last), done, blocks * (last - first))
+
+
+def _span(name: str) -> tuple[int, int]:
+    """First frame of a group and the one after its last, from a name such as ``000000-000004``."""
+    first, last = re.findall(r"\d+", name)[:2]
+    return int(first), int(last)
+
+
+def _changed(path: Path) -> float:
+    """When something was changed; long ago if it is gone by now."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    """Sizes of all files in a folder and below."""
+    for where, _, names in os.walk(folder):
+        for name in names:
+            try:
+                yield os.stat(os.path.join(where, name)).st_size
+            except OSError:
+                continue
