@@ -100,7 +100,7 @@ class Parameters:
             content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise PathError(f"workflow file {path} can't be read: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:  # also numbers too long, lists too deep
             raise FormatError(f"workflow file {path} is not valid TOML: {error}") from error
         table = content.get(_TABLE)
         if not isinstance(table, dict):
@@ -123,9 +123,13 @@ def _number(value: Any, what: str) -> float:
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise KindError(f"{what} must be a number; got {value!r}")
-    if not math.isfinite(value):
-        raise ParameterError(f"{what} must be finite; got {value!r}")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond any float
+        number = math.inf
+    if not math.isfinite(number):
+        raise ParameterError(f"{what} must be finite and below 1e308; got {number!r}")
+    return number
 
 
 def _sigma(value: Any) -> float | tuple[float, ...]:
@@ -167,7 +171,7 @@ def _distance(value: Any) -> float | None:
 def _axes(value: Any) -> tuple[str, ...] | None:
     if value is None:
         return None
-    axes = tuple(value.replace(",", "")) if isinstance(value, str) else tuple(value)
-    if not axes or not set(axes) <= set("zyx"):
+    axes = tuple(value.replace(",", "")) if isinstance(value, str) else value
+    if not isinstance(axes, Sequence) or not axes or any(a not in ("z", "y", "x") for a in axes):
         raise ParameterError(f"clear_border_axes must be some of z, y, x; got {value!r}")
-    return axes
+    return tuple(axes)

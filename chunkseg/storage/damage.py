@@ -76,6 +76,8 @@ def _said(what: str, error: Exception) -> str:
 def _culprit(array: zarr.Array[Any], spans: Slices) -> str:
     """Name the stored chunk of a region that can't be read, trying one after the other."""
     unit = array.shards or array.chunks
+    if 0 in unit:
+        return f"the metadata of {array.store_path}"
     ranges = [range(s.start // n, -(-s.stop // n)) for s, n in zip(spans, unit, strict=True)]
     for index in itertools.product(*ranges):
         region = tuple(slice(i * n, (i + 1) * n) for i, n in zip(index, unit, strict=True))

@@ -145,6 +145,8 @@ def find_image(where: str, level: int = 0, series: str | int | None = None) -> F
             "of TIFFs, .npy, HDF5, Imaris, and with bioio more"
         )
     source = found.source
+    if 0 in source.chunks:
+        raise FormatError(f"{where} is stored in chunks of {source.chunks}, which can't be right")
     if source.dtype.kind not in "biuf" or source.ndim < 2 or max(source.shape) > LONGEST_AXIS:
         raise FormatError(
             f"{where} has {source.ndim} axes of {source.dtype}, shape {source.shape}; an image has "

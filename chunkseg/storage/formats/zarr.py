@@ -90,18 +90,31 @@ def of_array(
         return Found(source, dims, name=name, doubt=no_names(source))
     names = tuple(n.lower() if n else None for n in stored)
     doubt = "" if known_axes(names) else f"its axes are named {names}"
-    own = cast("dict[str, Any] | None", array.attrs.get(CALIBRATION))
+    own = array.attrs.get(CALIBRATION)
     there = coordinates.beside(group, stored, array.shape) if group is not None else {}
     channels = cast("list[str] | None", array.attrs.get(CHANNELS))
     return Found(
         source,
         names,
-        Calibration(**own) if own else coordinates.calibration(there),
-        tuple(channels) if channels else coordinates.channel_names(there),
+        _stated(own) if own else coordinates.calibration(there),
+        tuple(map(str, channels)) if channels else coordinates.channel_names(there),
         name=name,
         doubt=doubt,
         coordinates={} if own else {d: v for d, v in there.items() if d != "c"},
     )
+
+
+def _stated(own: Any) -> Calibration:
+    """Calibration that chunkseg stored with an array."""
+    try:
+        spacing, units, origin = (dict(own[key]) for key in ("spacing", "units", "origin"))
+        return Calibration(
+            {d: float(v) for d, v in spacing.items()},
+            {d: str(v) for d, v in units.items()},
+            {d: float(v) for d, v in origin.items()},
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"the array's attribute {CALIBRATION!r} is damaged: {own!r}") from error
 
 
 def _dimension_names(array: zarr.Array[Any]) -> tuple[str | None, ...] | None:
