@@ -16,7 +16,7 @@ import skimage as ski
 import chunkseg as cs
 from chunkseg.errors import KindError, ParameterError
 from chunkseg.geometry.boxes import Box, Grid
-from chunkseg.kernels.runs import compact
+from chunkseg.kernels.runs import compact, id_runs
 from chunkseg.passes.measure import GROUPS, KINDS, MeasureRecord, Measures, View, choose
 from chunkseg.storage.records import Records
 from tests.measuring import Truth, compare
@@ -262,7 +262,7 @@ def records_of(
         slices = block.core.slices()
         ids, local = compact(labels[slices])
         parts = tuple(image[slices] for image in images)
-        found.append(measures.block(View.flat(local, len(ids), parts, block.core), ids))
+        found.append(measures.block(View.flat(id_runs(local), len(ids), parts, block.core), ids))
     return found
 
 

@@ -7,6 +7,7 @@ again; so the labels of a block are looked at once, whatever is measured.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,6 +100,18 @@ def id_runs(local: Local) -> Runs:
     region = np.empty(len(stop), np.uint32)
     _find_runs(flat, local.shape[-1], stop, region)
     return Runs(local.shape, stop, region)
+
+
+def background_runs(shape: tuple[int, ...]) -> Runs:
+    """Runs of a block that holds background only: one per row.
+
+    Examples
+    --------
+    >>> background_runs((2, 3)).stop.tolist()
+    [3, 6]
+    """
+    rows, length = math.prod(shape[:-1]), shape[-1]
+    return Runs(shape, length * np.arange(1, rows + 1), np.zeros(rows, np.uint32))
 
 
 def compact(labels: NDArray[Any]) -> tuple[NDArray[np.int64], Local]:

@@ -49,12 +49,12 @@ from chunkseg.runner.lesson_tasks import (
 from chunkseg.runner.outcome import FrameFacts, Seconds, timed
 from chunkseg.runner.sweep import REGION_BLOCKS, Input, Sweeper, Task
 from chunkseg.runner.tasks import Chained, CountsTask, RangeTask
-from chunkseg.storage.arrays import Sink, create_array
-from chunkseg.storage.lookups import LookedUp, Lookups
+from chunkseg.storage.arrays import Sink
+from chunkseg.storage.lookups import LookedUpRuns, Lookups
 from chunkseg.storage.ome import Frames
 from chunkseg.storage.output import KEPT, LABELS, Output
 from chunkseg.storage.records import Records
-from chunkseg.storage.scratch import ScratchSource
+from chunkseg.storage.runs import RunStore
 
 R = TypeVar("R")
 Skip = set[tuple[int, int]]
@@ -202,7 +202,7 @@ class _Group:
         inputs: Sequence[Input],
         kind: type[R],
         skip: Skip | None = None,
-        sinks: Sequence[Sink | None] = (),
+        sinks: Sequence[Sink | RunStore | None] = (),
     ) -> Records[R]:
         """Sweep over the group's blocks and return the records."""
         lesson = self.lesson
@@ -212,10 +212,8 @@ class _Group:
         with timed(task.name, self.seconds):
             return sweeper.run(task, inputs, records, skip or (), written)
 
-    def _scratch(self, name: str) -> Sink:
-        layout = self.lesson.frames.layout
-        array = create_array(self.folder / f"{name}.zarr", layout, self.lesson.block, np.uint32)
-        return Sink(array, layout)
+    def _scratch(self, name: str) -> RunStore:
+        return RunStore(self.folder / name)
 
     def _masking(self) -> Masking:
         """Find the thresholds, where they are not given."""
@@ -269,7 +267,7 @@ class _Group:
             if not any(bright[b.number] for b in near):
                 self.empty.add((block.frame, block.number))
 
-    def _seeds(self, masking: Masking) -> tuple[Sink, dict[int, Components]] | None:
+    def _seeds(self, masking: Masking) -> tuple[RunStore, dict[int, Components]] | None:
         """Split the mask; None where only the mask is wanted."""
         lesson = self.lesson
         ndim, radius = lesson.grid.ndim, lesson.parameters.erosion_radius
@@ -300,15 +298,15 @@ class _Group:
         return sink, seeds
 
     def _objects(
-        self, local: Sink, seeds: dict[int, Components]
-    ) -> tuple[Sink, dict[int, Components]]:
+        self, local: RunStore, seeds: dict[int, Components]
+    ) -> tuple[RunStore, dict[int, Components]]:
         """Expand the seeds and find the objects."""
         lesson, ndim = self.lesson, self.lesson.grid.ndim
         dtype = np.dtype(lesson.label_dtype(max(c.count for c in seeds.values())))
         tables = {f: c.lookup(np.arange(1, c.count + 1, dtype=dtype)) for f, c in seeds.items()}
         lookups = self._lookups("seeds", tables)
         layout = lesson.frames.layout
-        source = LookedUp(ScratchSource(local.array), layout, lesson.grid, lookups)
+        source = LookedUpRuns(local, layout, lesson.grid, lookups)
         expansion = Expand(lesson.parameters.distance, (1.0,) * ndim)
         rule = ComponentsPass(ndim, border=self._border())
         names = [name for name in KEPT if name != "mask" and name in lesson.keep]
@@ -343,7 +341,7 @@ class _Group:
                     skip.add((frame, block.number))
         return skip
 
-    def _labels(self, local: Sink, objects: dict[int, Components]) -> pd.DataFrame:
+    def _labels(self, local: RunStore, objects: dict[int, Components]) -> pd.DataFrame:
         """Drop objects at the border, number the rest, write and measure them."""
         lesson = self.lesson
         kept = {f: ~c.touches for f, c in objects.items()}
@@ -355,10 +353,9 @@ class _Group:
         lookups = self._lookups("objects", numbers)
         images = [] if lesson.is_mask else [lesson.image]
         sink = lesson.written(LABELS.removesuffix(".ome.zarr"), dtype)
-        task = LabelsTask(lookups, sink, self._measures(), len(images))
-        source = Input(ScratchSource(local.array), lesson.frames.layout)
+        task = LabelsTask(local, lookups, sink, self._measures(), len(images))
         skip = self._out_of_reach(objects, (0,) * lesson.grid.ndim)
-        found = self._sweep(task, [source, *images], LabelsRecord, skip, sinks=(sink,))
+        found = self._sweep(task, images, LabelsRecord, skip, sinks=(sink,))
         tables = []
         for frame, group in found.frames():
             self.facts[frame].counts["expanded"] = objects[frame].count

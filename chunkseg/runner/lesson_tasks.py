@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.geometry.boxes import Block, Box, add_halos
-from chunkseg.kernels.components import look_up
+from chunkseg.kernels.painting import paint
+from chunkseg.kernels.runs import Runs, background_runs, id_runs
 from chunkseg.passes.components import ComponentsPass, ComponentsRecord
 from chunkseg.passes.measure import MeasureRecord, Measures, View
 from chunkseg.passes.steps import Blur, BlurAbove, Chain, NotZero, Step, chain_halo, run_chain
 from chunkseg.storage.arrays import Sink, checksum
 from chunkseg.storage.lookups import Lookups
+from chunkseg.storage.runs import RunStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class SeedsTask:
     rule
         How components are labelled.
     sink
-        Where the blocks' own labels of the seeds go; None if only the mask is wanted.
+        Where the runs of the blocks' own seeds go; None if only the mask is wanted.
     mask_sink
         Where the mask goes, if it is kept.
     """
@@ -76,7 +78,7 @@ class SeedsTask:
     masking: Masking
     erosion: Step | None
     rule: ComponentsPass
-    sink: Sink | None
+    sink: RunStore | None
     mask_sink: Sink | None
     name: str = "seeds"
 
@@ -105,20 +107,20 @@ class SeedsTask:
         seeds = unsplit
         if self.erosion is not None:
             local, seeds = self.rule.block(self.erosion(grown, inner), core, self.frame)
-        self._write(block, mask, local)
+        self._write(block, mask, id_runs(local))
         return SeedsRecord(int(np.count_nonzero(mask)), unsplit, seeds)
 
     def _empty(self, block: Block) -> SeedsRecord:
         shape = block.core.shape
-        self._write(block, np.zeros(shape, np.bool_), np.zeros(shape, np.uint32))
+        self._write(block, np.zeros(shape, np.bool_), background_runs(shape))
         record = self.rule.empty(block.core, self.frame)
         return SeedsRecord(0, record, record)
 
-    def _write(self, block: Block, mask: NDArray[Any], local: NDArray[Any]) -> None:
+    def _write(self, block: Block, mask: NDArray[Any], seeds: Runs) -> None:
         if self.mask_sink is not None:
             self.mask_sink.write(block.frame, block.core, mask)
         if self.sink is not None:
-            self.sink.write(block.frame, block.core, local)
+            self.sink.write(block.frame, block.core, seeds)
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class ObjectsTask:
     rule
         How components are labelled, with the border they may touch.
     sink
-        Where the blocks' own labels go.
+        Where the runs of the blocks' own labels go.
     keep
         Where the seeds and the expanded labels go, if they are kept.
     """
@@ -142,7 +144,7 @@ class ObjectsTask:
     frame: Box
     expansion: Step
     rule: ComponentsPass
-    sink: Sink
+    sink: RunStore
     keep: Mapping[str, Sink] = field(default_factory=dict)
     name: str = "objects"
 
@@ -155,22 +157,22 @@ class ObjectsTask:
         core = block.core
         if seeds is None:
             nothing = np.zeros(core.shape, np.uint32)
-            self._write(block, nothing, nothing, nothing)
+            self._write(block, nothing, nothing, background_runs(core.shape))
             return self.rule.empty(core, self.frame)
         read = core.grow(self.expansion.halo, self.frame)
         inner = core.slices(origin=read.start)
         expanded = self.expansion(seeds, inner)
         local, record = self.rule.block(expanded, core, self.frame)
-        self._write(block, seeds[inner], expanded, local)
+        self._write(block, seeds[inner], expanded, id_runs(local))
         return record
 
     def _write(
-        self, block: Block, seeds: NDArray[Any], expanded: NDArray[Any], local: NDArray[Any]
+        self, block: Block, seeds: NDArray[Any], expanded: NDArray[Any], objects: Runs
     ) -> None:
         for name, values in (("seeds", seeds), ("expanded", expanded)):
             if name in self.keep:
                 self.keep[name].write(block.frame, block.core, values)
-        self.sink.write(block.frame, block.core, local)
+        self.sink.write(block.frame, block.core, objects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,8 @@ class LabelsTask:
 
     Attributes
     ----------
+    objects
+        Runs of each block's own labels.
     lookups
         Final label of each block's own labels; 0 for an object that is dropped.
     sink
@@ -197,6 +201,7 @@ class LabelsTask:
         Number of intensity images to be measured.
     """
 
+    objects: RunStore
     lookups: Lookups
     sink: Sink
     measures: Measures
@@ -204,21 +209,21 @@ class LabelsTask:
     name: str = "labels"
 
     def reads(self, block: Block) -> Sequence[Box | None]:
-        """Return the block, of the objects and of each intensity image."""
-        return (block.core,) * (1 + self.images)
+        """Return the block, of each intensity image."""
+        return (block.core,) * self.images
 
-    def __call__(
-        self, block: Block, local: NDArray[Any] | None, *images: NDArray[Any]
-    ) -> LabelsRecord:
-        """Do one block; without local labels it is background."""
+    def __call__(self, block: Block, *images: NDArray[Any] | None) -> LabelsRecord:
+        """Do one block; without images it is background."""
         core = block.core
-        if local is None:
-            local = np.zeros(core.shape, np.uint32)
-            images = tuple(np.zeros(core.shape, np.uint8) for _ in images)
-        local = np.ascontiguousarray(local)
         table = self.lookups.of_block(block.frame, block.number)
-        labels = look_up(local, table)
+        labels = np.zeros(core.shape, table.dtype)
+        if len(table) > 1:
+            _, runs = self.objects.read(block.frame, core)
+            paint(runs, core, table, labels, core)
+        else:
+            runs = background_runs(core.shape)
         self.sink.write(block.frame, core, labels)
-        ids = table[1:].astype(np.int64)
-        measured = self.measures.block(View.flat(local, len(ids), images, core), ids)
+        intensities = tuple(np.zeros(core.shape, np.uint8) if i is None else i for i in images)
+        view = View.flat(runs, len(table) - 1, intensities, core)
+        measured = self.measures.block(view, table[1:].astype(np.int64))
         return LabelsRecord(measured, checksum(labels))

@@ -22,7 +22,6 @@ from chunkseg.geometry.boxes import Block, Box, Grid, Slices
 from chunkseg.geometry.layout import Layout
 from chunkseg.runner.execution import Call, Execution, Failure
 from chunkseg.runner.failures import FailedBlock, FailedBlocksError, where
-from chunkseg.storage.arrays import Sink
 from chunkseg.storage.leaves import MemorySource, Source
 from chunkseg.storage.records import Records
 from chunkseg.storage.sources import source_of
@@ -46,6 +45,13 @@ class Task(Protocol[R_co]):
 
     def __call__(self, block: Block, *arrays: Any) -> R_co:
         """Do the work of one block and return its record."""
+
+
+class Written(Protocol):
+    """Where a task writes blocks."""
+
+    def intact(self, frame: int, box: Box) -> bool:
+        """Whether what was written of a block is there whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,7 @@ class Sweeper(Generic[R]):
         inputs: Sequence[Input],
         records: Records[R],
         skip: Container[tuple[int, int]] = (),
-        sinks: Sequence[Sink] = (),
+        sinks: Sequence[Written] = (),
     ) -> Records[R]:
         """Sweep, region by region, and return the records.
 
@@ -169,7 +175,7 @@ class Sweeper(Generic[R]):
         return records
 
     def _known(
-        self, found: dict[tuple[int, int], R], region: Sequence[Block], sinks: Sequence[Sink]
+        self, found: dict[tuple[int, int], R], region: Sequence[Block], sinks: Sequence[Written]
     ) -> dict[tuple[int, int], R]:
         """Of the records that were found, those of blocks whose arrays are whole."""
         blocks = [block for block in region if _key(block) in found]
@@ -201,7 +207,7 @@ def _key(block: Block) -> tuple[int, int]:
     return block.frame, block.number
 
 
-def _intact(sinks: Sequence[Sink], block: Block) -> bool:
+def _intact(sinks: Sequence[Written], block: Block) -> bool:
     return all(sink.intact(block.frame, block.core) for sink in sinks)
 
 

@@ -6,6 +6,7 @@ table with it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,9 +19,11 @@ from numpy.typing import NDArray
 from chunkseg.geometry.boxes import Box, Grid
 from chunkseg.geometry.layout import Layout
 from chunkseg.kernels.components import look_up
+from chunkseg.kernels.painting import paint
 from chunkseg.passes.components import Lookup
 from chunkseg.storage.commit import committed
 from chunkseg.storage.leaves import Region, Source
+from chunkseg.storage.runs import RunStore
 
 
 class _Tables(NamedTuple):
@@ -103,8 +106,45 @@ def _mapped(folder: Path, version: tuple[int, int]) -> _Tables:
     return _Tables(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in _Tables._fields))
 
 
+class _LookedUp(Region, ABC):
+    """Values of local ids, looked up frame by frame."""
+
+    layout: Layout
+    lookups: Lookups
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape in voxels."""
+        return self.layout.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values looked up."""
+        return self.lookups.dtype
+
+    def _read(self, spans: tuple[slice, ...]) -> NDArray[Any]:
+        result = np.empty([s.stop - s.start for s in spans], self.dtype)
+        loops = [spans[axis] for axis in self.layout.looped]
+        box = Box(
+            tuple(spans[axis].start for axis in self.layout.spatial),
+            tuple(spans[axis].stop for axis in self.layout.spatial),
+        )
+        for position in np.ndindex(*[s.stop - s.start for s in loops]):
+            index = [s.start + p for s, p in zip(loops, position, strict=True)]
+            frame = int(np.ravel_multi_index(index, self.layout.loop_shape)) if index else 0
+            where = [slice(None)] * len(spans)
+            for axis, p in zip(self.layout.looped, position, strict=True):
+                where[axis] = slice(p, p + 1)
+            result[tuple(where)] = self.layout.give_frame(self._frame(frame, box))
+        return result
+
+    @abstractmethod
+    def _frame(self, frame: int, box: Box) -> NDArray[Any]:
+        """Values of a box of one frame."""
+
+
 @dataclass(frozen=True)
-class LookedUp(Region):
+class LookedUp(_LookedUp):
     """A stored array of local ids, read through the look-up tables of its blocks.
 
     Attributes
@@ -125,35 +165,9 @@ class LookedUp(Region):
     lookups: Lookups
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape in voxels."""
-        return self.layout.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the values looked up."""
-        return self.lookups.dtype
-
-    @property
     def chunks(self) -> tuple[int, ...]:
         """Chunks of the stored array."""
         return self.local.chunks
-
-    def _read(self, spans: tuple[slice, ...]) -> NDArray[Any]:
-        result = np.empty([s.stop - s.start for s in spans], self.dtype)
-        loops = [spans[axis] for axis in self.layout.looped]
-        box = Box(
-            tuple(spans[axis].start for axis in self.layout.spatial),
-            tuple(spans[axis].stop for axis in self.layout.spatial),
-        )
-        for position in np.ndindex(*[s.stop - s.start for s in loops]):
-            index = [s.start + p for s, p in zip(loops, position, strict=True)]
-            frame = int(np.ravel_multi_index(index, self.layout.loop_shape)) if index else 0
-            where = [slice(None)] * len(spans)
-            for axis, p in zip(self.layout.looped, position, strict=True):
-                where[axis] = slice(p, p + 1)
-            result[tuple(where)] = self.layout.give_frame(self._frame(frame, box))
-        return result
 
     def _frame(self, frame: int, box: Box) -> NDArray[Any]:
         local = self.layout.take_frame(self.local[self.layout.slices(frame, box)])
@@ -162,4 +176,43 @@ class LookedUp(Region):
             part = block.core.intersect(box).slices(origin=box.start)
             table = self.lookups.of_block(frame, block.number)
             result[part] = look_up(np.ascontiguousarray(local[part]), table)
+        return result
+
+
+@dataclass(frozen=True)
+class LookedUpRuns(_LookedUp):
+    """The runs of blocks of local ids, read through the look-up tables of the blocks.
+
+    Attributes
+    ----------
+    store
+        The runs.
+    layout
+        Axes of the array that they make up.
+    grid
+        The blocks.
+    lookups
+        Their tables, in which background is 0.
+    """
+
+    store: RunStore
+    layout: Layout
+    grid: Grid
+    lookups: Lookups
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """Shape of a block."""
+        core = self.grid.core((0,) * self.grid.ndim)
+        return tuple(self.layout.per_axis(core.shape, 1))
+
+    def _frame(self, frame: int, box: Box) -> NDArray[Any]:
+        result = np.zeros(box.shape, self.dtype)
+        for block in self.grid.overlapping(box):
+            table = self.lookups.of_block(frame, block.number)
+            if len(table) > 1:
+                needed = block.core.intersect(box)
+                planes = needed.start[0], needed.stop[0]
+                part, runs = self.store.read(frame, block.core, planes)
+                paint(runs, part, table, result, box)
         return result

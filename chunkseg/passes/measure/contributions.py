@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from chunkseg.geometry.boxes import Box, Slices
 from chunkseg.kernels import sums as kernels
 from chunkseg.kernels.components import Local
-from chunkseg.kernels.runs import Runs, id_runs
+from chunkseg.kernels.runs import Runs
 
 Array = NDArray[Any]
 
@@ -57,11 +57,11 @@ class View:
     spacing: tuple[float, ...]
 
     @classmethod
-    def flat(cls, local: Local, count: int, images: tuple[Array, ...], core: Box) -> View:
+    def flat(cls, runs: Runs, count: int, images: tuple[Array, ...], core: Box) -> View:
         """View of a block of local ids without a halo, of voxels of size 1."""
-        everything = tuple(slice(0, n) for n in local.shape)
-        frame, runs = Box.whole(core.stop), id_runs(local)
-        return cls(runs, runs, everything, count, images, core, frame, (1.0,) * local.ndim)
+        everything = tuple(slice(0, n) for n in runs.shape)
+        frame, ones = Box.whole(core.stop), (1.0,) * len(runs.shape)
+        return cls(runs, runs, everything, count, images, core, frame, ones)
 
     @cached_property
     def grown(self) -> Local:

@@ -1,0 +1,89 @@
+"""Painting the runs of a block into a box of voxels, each id by its entry in a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chunkseg.geometry.boxes import Box
+from chunkseg.kernels.compiled import compiled
+from chunkseg.kernels.runs import Runs
+from chunkseg.kernels.separable import volume_axes
+
+
+def paint(
+    runs: Runs, core: Box, table: NDArray[Any], out: NDArray[Any], box: Box, ground: Any = 0
+) -> None:
+    """Paint the part of a block that lies within a box.
+
+    Parameters
+    ----------
+    runs
+        Runs of the block, of one to three axes.
+    core
+        Where the block lies.
+    table
+        Value of each local id; entry 0 is the background's.
+    out
+        The voxels of ``box``, C-contiguous, to be painted where the block is; it holds ``ground``
+        there.
+    box
+        Where ``out`` lies.
+    ground
+        A value that is not painted since it is there already.
+    """
+    part = core.intersect(box)
+    if not part.size:
+        return
+    ones = volume_axes(core.start, 0), volume_axes(part.start, 0), volume_axes(part.stop, 1)
+    shape = np.array(volume_axes(core.shape, 1))
+    _paint(
+        runs.stop,
+        runs.region,
+        shape,
+        np.array(ones[0]),
+        np.array(ones[1]),
+        np.array(ones[2]),
+        table,
+        out.reshape(volume_axes(out.shape, 1)),
+        np.array(volume_axes(box.start, 0)),
+        out.dtype.type(ground),
+    )
+
+
+@compiled()
+def _paint(
+    stops: Any,
+    region: Any,
+    shape: Any,
+    origin: Any,
+    low: Any,
+    high: Any,
+    table: Any,
+    out: Any,
+    corner: Any,
+    ground: Any,
+) -> None:  # pragma: no cover - compiled
+    run = 0
+    for z in range(shape[0]):
+        for y in range(shape[1]):
+            first = (z * shape[1] + y) * shape[2]
+            end = first + shape[2]
+            gz, gy = z + origin[0], y + origin[1]
+            if not (low[0] <= gz < high[0] and low[1] <= gy < high[1]):
+                while run < stops.size and stops[run] <= end:
+                    run += 1
+                continue
+            row = out[gz - corner[0], gy - corner[1]]
+            shift = origin[2] - first
+            stop = first
+            while stop < end:
+                start, stop = stop, stops[run]
+                value = table[region[run]]
+                run += 1
+                a = max(start + shift, low[2]) - corner[2]
+                b = min(stop + shift, high[2]) - corner[2]
+                if value != ground and a < b:
+                    row[a:b] = value
