@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -162,7 +163,7 @@ def test_worker_dies_again_and_again(
 
 
 def test_workers_die_until_fewer_run(client: Any, tmp_path: Path) -> None:
-    calls = table(tmp_path, ["kill"] * 2, ["kill"] * 3, *[[]] * 4)
+    calls = table(tmp_path, ["kill"] * 2, *[[]] * 5)
     execution = on_cluster(client)
     assert execution.compute(calls, ignore) == list(range(6))
     assert execution._pressure.at_once == 1
@@ -218,3 +219,48 @@ def test_restarted_cluster(client: Any, tmp_path: Path) -> None:
 
     with pytest.raises(ClusterError, match=r"was restarted.*same command again"):
         on_cluster(client).compute(calls, restart)
+
+
+@pytest.fixture
+def small() -> Iterator[Any]:
+    """A cluster in this process, without workers."""
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def test_no_workers_yet(small: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As while jobs wait in a queue: waited for, however long, and said."""
+    timer = threading.Timer(1.0, small.cluster.scale, [1])
+    timer.start()
+    execution = Execution(client=small, stall=0.2)
+    assert execution.width == 1
+    assert execution.compute(table(tmp_path, [], []), ignore) == [0, 1]
+    said = [r.getMessage() for r in caplog.records if r.name == "chunkseg"]
+    assert len(said) >= 3
+    assert said[0] == "nothing moved for 0.2 s: the cluster has no workers; waiting"
+
+
+def test_no_workers_any_more(small: Any, tmp_path: Path) -> None:
+    small.cluster.scale(1)
+    execution = Execution(client=small, stall=0.5)
+    assert execution.compute(table(tmp_path, [], []), ignore) == [0, 1]
+    small.cluster.scale(0)
+    while small.nthreads():
+        time.sleep(0.05)
+    with pytest.raises(StalledError, match=r"all workers of the cluster are gone.*same command"):
+        execution.compute(table(tmp_path, []), ignore)
+
+
+def test_scheduler_that_is_gone_before(tmp_path: Path) -> None:
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        execution = Execution(client=client)
+    with pytest.raises(ClusterError, match=r"scheduler.*is gone"):
+        execution.compute(table(tmp_path, []), ignore)
+    with pytest.raises(ClusterError, match=r"scheduler.*is gone"):
+        execution.width  # noqa: B018

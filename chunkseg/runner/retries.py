@@ -80,9 +80,18 @@ class Limits:
 
 @dataclass(slots=True)
 class Pressure:
-    """How many calls may be under way at the same time, as far as that had to be limited."""
+    """What a run has found out about where it runs.
+
+    Attributes
+    ----------
+    at_once
+        How many calls may be under way at the same time, as far as that had to be limited.
+    served
+        Whether there was anybody to do a call.
+    """
 
     at_once: int | None = None
+    served: bool = False
 
 
 @dataclass
@@ -97,6 +106,7 @@ class Rounds:
     results: dict[int, Any] = field(default_factory=dict)
     attempts: Counter[int] = field(default_factory=Counter)
     stalls: Counter[int] = field(default_factory=Counter)
+    deserted: int = 0
 
     def run(self) -> list[Any]:
         """Return the results in order."""
@@ -127,10 +137,12 @@ class Rounds:
                     error = self._settle(n, outcome)
                     if error is not None:
                         errors[n] = error
-                if not outcomes:
-                    patience = 0
-                    if self._stalled(batch, left):
-                        break
+                if outcomes:
+                    self.pressure.served, self.deserted = True, 0
+                    continue
+                patience = 0
+                if self._stalled(batch, left):
+                    break
         finally:
             batch.stop(patience)
         return errors
@@ -192,7 +204,7 @@ class Rounds:
         seconds = self.limits.stall
         begun = batch.under_way()
         if begun is None:
-            _log.warning("nothing moved for %g s: the cluster has no workers; waiting", seconds)
+            self._wait_for_workers(seconds)
             return False
         numbers = begun or sorted(left)
         self.stalls.update(numbers)
@@ -207,6 +219,16 @@ class Rounds:
         what = "starting them anew" if again else "waiting as long once more"
         _log.warning("nothing moved for %g s; under way: %s; %s", seconds, names, what)
         return again
+
+    def _wait_for_workers(self, seconds: float) -> None:
+        """Say that there are no workers; for ever where none ever came, as jobs wait in a queue."""
+        self.deserted += self.pressure.served
+        if self.deserted > 1:
+            raise StalledError(
+                f"all workers of the cluster are gone, and none came for {2 * seconds:g} s. What "
+                "is done is kept: start workers and run the same command again."
+            )
+        _log.warning("nothing moved for %g s: the cluster has no workers; waiting", seconds)
 
 
 def full_disk(error: BaseException) -> OSError | None:
