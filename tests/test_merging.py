@@ -100,7 +100,6 @@ def many(measures: Measures, blocks: int = 6) -> tuple[Numbered, dict[str, Any]]
 def test_on_a_cluster_ranges_are_merged_by_workers_from_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sixteen bytes of path and limits travel to a worker, never the rows."""
     distributed = pytest.importorskip("distributed")
     measures = choose(NAMES, (1.0, 1.0))
     numbered, whole = many(measures)
@@ -124,6 +123,20 @@ def test_on_a_cluster_ranges_are_merged_by_workers_from_files(
     assert len(parts) == len(seen) > 4
     assert seen[-1] == ("merge", len(parts), len(parts))
     assert not (tmp_path / "records-merge").exists()
+
+
+def test_a_task_that_travels_is_small_and_does_its_work_elsewhere(tmp_path: Path) -> None:
+    cloudpickle = pytest.importorskip("cloudpickle")
+    measures = choose("all", (1.0, 1.0))
+    numbered, _ = many(measures.swept(with_boxes=True))
+    swept = measures.swept(with_boxes=True)
+    blocks, records = zip(*numbered, strict=True)
+    merging.file_rows(merging.row_file(tmp_path, 0), [block.number for block in blocks], records)
+    task = runner.RangeTask(swept, merging.Filed(str(tmp_path), 1), 10, 20)
+    sent = cloudpickle.dumps(task)
+    assert len(sent) < 10_000
+    same_bytes(cloudpickle.loads(sent)(), task())
+    assert task()["label"].tolist() == list(range(10, 21))
 
 
 def test_ranges_are_of_the_length_asked_for() -> None:

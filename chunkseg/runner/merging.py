@@ -27,6 +27,7 @@ from chunkseg.passes.measure.merging import (
     Parts,
     file_rows,
     label_ranges,
+    row_file,
     sampled,
 )
 from chunkseg.runner.boxes import Progress
@@ -125,16 +126,14 @@ def _filed(
     """Keep the rows of batches in files, sorted by label, beside the folder of the records."""
     into = folder.with_name(f"{folder.name}-{NAME}")
     into.mkdir(exist_ok=True)
-    paths: list[Path] = []
-    samples = []
+    samples: list[NDArray[np.int64]] = []
     try:
         for batches in (begun, rest):
             for batch in batches:
                 numbers, records = zip(*batch, strict=True)
-                paths.append(into / f"{len(paths):06d}.npy")
-                file_rows(paths[-1], numbers, records)
+                file_rows(row_file(into, len(samples)), numbers, records)
                 samples.append(sampled(records))
-        yield Filed(tuple(str(path) for path in paths)), list(label_ranges(samples))
+        yield Filed(str(into), len(samples)), list(label_ranges(samples))
     finally:
         shutil.rmtree(into)
 

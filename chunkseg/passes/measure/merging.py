@@ -77,13 +77,15 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """Rows in files that :func:`file_rows` wrote."""
+    """Rows in a folder of files that :func:`file_rows` wrote, numbered from 0."""
 
-    paths: tuple[str, ...]
+    folder: str
+    count: int
 
     def between(self, first: int, last: int) -> MeasureRecord:
         """Rows of the labels from first to last, by label and within a label by block."""
-        cuts = [_cut(path, first, last) for path in self.paths]
+        paths = (row_file(Path(self.folder), number) for number in range(self.count))
+        cuts = [_cut(path, first, last) for path in paths]
         rows = np.concatenate([cut for cut in cuts if len(cut)] or cuts[:1])
         rows = rows[np.lexsort((rows["block"], rows["label"]))]
         names = [name for name in rows.dtype.names or () if name not in ("block", "label")]
@@ -159,6 +161,11 @@ def label_ranges(samples: Sequence[NDArray[np.int64]]) -> Iterator[tuple[int, in
     yield from zip([int(ends.min), *cuts], lasts, strict=True)
 
 
+def row_file(folder: Path, number: int) -> Path:
+    """File of the rows of one batch of blocks."""
+    return folder / f"{number:06d}.npy"
+
+
 def file_rows(path: Path, numbers: Sequence[int], records: Sequence[MeasureRecord]) -> None:
     """Write the rows of some blocks, given with their numbers, for :class:`Filed` to read.
 
@@ -180,7 +187,7 @@ def file_rows(path: Path, numbers: Sequence[int], records: Sequence[MeasureRecor
     partial.replace(path)
 
 
-def _cut(path: str, first: int, last: int) -> NDArray[np.void]:
+def _cut(path: Path, first: int, last: int) -> NDArray[np.void]:
     """Rows of a file with labels from first to last."""
     rows = np.load(path, mmap_mode="r")
     start, stop = bisect_left(rows["label"], first), bisect_right(rows["label"], last)
