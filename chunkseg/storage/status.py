@@ -8,16 +8,20 @@ and said to be one.
 from __future__ import annotations
 
 import itertools
-import json
+import os
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from chunkseg.errors import PathError
-from chunkseg.storage.claim import identity_of_run
+from chunkseg.geometry.boxes import Grid
+from chunkseg.storage.claim import identity_at
 from chunkseg.storage.lease import HOLDER, held, holder
-from chunkseg.storage.output import RUN, STATE, Started
+from chunkseg.storage.output import FORMER, REMOVING, RUN, STATE, Started
+from chunkseg.storage.records import blocks_in
 
 MOST_FILES = 5000
 State = Literal["complete", "running", "interrupted", "nothing"]
@@ -103,14 +107,15 @@ def status(path: Path) -> Status:
     if not path.is_dir():
         raise PathError(f"there is no result at {path}: no such folder")
     state = path / STATE
-    started = Started.read(state)
-    running = _running(state)
-    if _complete(path, started) and not running:
-        return _of_complete(path)
-    if started is None and not running:
+    started, complete = Started.read(state), identity_at(path / RUN)
+    who = holder(state) if _running(state) else None
+    begun = started is not None or any((state / n).exists() for n in (RUN, REMOVING, FORMER))
+    if who is None and complete is not None and (started is None or started.identity == complete):
+        frames = len(complete.frames)
+        return Status(str(path), "complete", frames_done=frames, frames=frames)
+    if who is None and not begun:
         return Status(str(path), "nothing")
-    who = holder(state) if running else None
-    word: State = "running" if running else "interrupted"
+    word: State = "interrupted" if who is None else "running"
     if started is None:
         return Status(str(path), word, who)
     return _under_way(path, started, word, who)
@@ -122,29 +127,6 @@ def _running(state: Path) -> bool:
         return held(state)
     except OSError:
         return (state / HOLDER).exists()
-
-
-def _run(path: Path) -> dict[str, Any] | None:
-    """``run.json`` of chunkseg; None if there is none."""
-    try:
-        content = json.loads((path / RUN).read_text(encoding="utf-8"))
-        return content if "chunkseg" in content["versions"] else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _complete(path: Path, started: Started | None) -> bool:
-    run = _run(path)
-    if run is None or (path / STATE / RUN).exists():
-        return False
-    return started is None or started.identity == identity_of_run(run)
-
-
-def _of_complete(path: Path) -> Status:
-    run = _run(path)
-    assert run is not None
-    frames = len(run.get("frames", ()))
-    return Status(str(path), "complete", frames_done=frames, frames=frames)
 
 
 def _under_way(path: Path, started: Started, word: State, who: str | None) -> Status:

@@ -14,7 +14,8 @@ import zarr
 
 from chunkseg.errors import FormatError
 from chunkseg.geometry.boxes import Shape
-from chunkseg.storage.output import ARRAYS, file_digest
+from chunkseg.storage.commit import file_digest
+from chunkseg.storage.output import ARRAYS
 from chunkseg.storage.scratch import ScratchSource
 
 
