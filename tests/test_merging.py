@@ -20,6 +20,7 @@ from chunkseg.runner import merging as runner
 from chunkseg.runner.boxes import silent
 from chunkseg.runner.execution import Execution
 from chunkseg.storage.records import Records
+from chunkseg.storage.rows import Filed, write_rows
 from tests.strategies import cuts
 from tests.test_measure_tables import records_of
 
@@ -119,7 +120,7 @@ def test_on_a_cluster_ranges_are_merged_by_workers_from_files(
             records, measures, execution, lambda *args: seen.append(args)
         )
     same_bytes(columns, whole)
-    assert {type(part) for part in parts} == {merging.Filed}
+    assert {type(part) for part in parts} == {Filed}
     assert len(parts) == len(seen) > 4
     assert seen[-1] == ("merge", len(parts), len(parts))
     assert not (tmp_path / "records-merge").exists()
@@ -131,8 +132,8 @@ def test_a_task_that_travels_is_small_and_does_its_work_elsewhere(tmp_path: Path
     numbered, _ = many(measures.swept(with_boxes=True))
     swept = measures.swept(with_boxes=True)
     blocks, records = zip(*numbered, strict=True)
-    merging.file_rows(merging.row_file(tmp_path, 0), [block.number for block in blocks], records)
-    task = runner.RangeTask(swept, merging.Filed(str(tmp_path), 1), 10, 20)
+    write_rows(tmp_path, 0, [block.number for block in blocks], records)
+    task = runner.RangeTask(swept, Filed(str(tmp_path), 1), 10, 20)
     sent = cloudpickle.dumps(task)
     assert len(sent) < 10_000
     same_bytes(cloudpickle.loads(sent)(), task())

@@ -21,18 +21,11 @@ from numpy.typing import NDArray
 from chunkseg.errors import ParameterError
 from chunkseg.geometry.boxes import Block
 from chunkseg.passes.measure import MeasureRecord, Measures
-from chunkseg.passes.measure.merging import (
-    Filed,
-    Held,
-    Parts,
-    file_rows,
-    label_ranges,
-    row_file,
-    sampled,
-)
+from chunkseg.passes.measure.merging import Held, Parts, label_ranges, sampled
 from chunkseg.runner.boxes import Progress
 from chunkseg.runner.execution import Call, Execution, Failure
 from chunkseg.storage.records import Records
+from chunkseg.storage.rows import Filed, write_rows
 
 Columns: TypeAlias = dict[str, NDArray[Any]]
 Numbered: TypeAlias = list[tuple[int, MeasureRecord]]
@@ -131,7 +124,7 @@ def _filed(
         for batches in (begun, rest):
             for batch in batches:
                 numbers, records = zip(*batch, strict=True)
-                file_rows(row_file(into, len(samples)), numbers, records)
+                write_rows(into, len(samples), numbers, records)
                 samples.append(sampled(records))
         yield Filed(str(into), len(samples)), list(label_ranges(samples))
     finally:

@@ -9,16 +9,13 @@ Not a tree of pairwise merges: the shape of a tree would show in the last bits o
 squared deviations and moments are moved to the mean of *all* rows of a label before they are added,
 and every row would be copied once per level; here it is sorted once.
 
-:class:`Held` and :class:`Filed` are where rows wait for that: in memory, or in files.
+Rows wait for that as :class:`Parts`: in memory (:class:`Held`) or in files (``storage.rows``).
 """
 
 from __future__ import annotations
 
-import os
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -73,24 +70,6 @@ class Held:
         full = (r for r in self.records if len(r.label))
         near = [r.between(first, last) for r in full if r.label[0] <= last and r.label[-1] >= first]
         return chained(near or [self.records[0].take(slice(0))])
-
-
-@dataclass(frozen=True, slots=True)
-class Filed:
-    """Rows in a folder of files that :func:`file_rows` wrote, numbered from 0."""
-
-    folder: str
-    count: int
-
-    def between(self, first: int, last: int) -> MeasureRecord:
-        """Rows of the labels from first to last, by label and within a label by block."""
-        paths = (row_file(Path(self.folder), number) for number in range(self.count))
-        cuts = [_cut(path, first, last) for path in paths]
-        rows = np.concatenate([cut for cut in cuts if len(cut)] or cuts[:1])
-        rows = rows[np.lexsort((rows["block"], rows["label"]))]
-        names = [name for name in rows.dtype.names or () if name not in ("block", "label")]
-        columns = {name: np.ascontiguousarray(rows[name]) for name in names}
-        return MeasureRecord(np.ascontiguousarray(rows["label"]), columns)
 
 
 def measure_block(
@@ -159,36 +138,3 @@ def label_ranges(samples: Sequence[NDArray[np.int64]]) -> Iterator[tuple[int, in
     ends = np.iinfo(np.int64)
     lasts = [cut - 1 for cut in cuts] + [int(ends.max)]
     yield from zip([int(ends.min), *cuts], lasts, strict=True)
-
-
-def row_file(folder: Path, number: int) -> Path:
-    """File of the rows of one batch of blocks."""
-    return folder / f"{number:06d}.npy"
-
-
-def file_rows(path: Path, numbers: Sequence[int], records: Sequence[MeasureRecord]) -> None:
-    """Write the rows of some blocks, given with their numbers, for :class:`Filed` to read.
-
-    The file holds one item of fixed length per row, by label, so that a range of labels is one
-    stretch of it; it appears complete or not at all.
-    """
-    with_blocks = [
-        MeasureRecord(r.label, {"block": np.full(len(r.label), number), **r.columns})
-        for number, r in zip(numbers, records, strict=True)
-    ]
-    rows = chained(with_blocks)
-    fields = {"label": rows.label, **rows.columns}
-    items = np.empty(len(rows.label), [(n, c.dtype, c.shape[1:]) for n, c in fields.items()])
-    for name, column in fields.items():
-        items[name] = column
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        np.save(file, items)
-    partial.replace(path)
-
-
-def _cut(path: Path, first: int, last: int) -> NDArray[np.void]:
-    """Rows of a file with labels from first to last."""
-    rows = np.load(path, mmap_mode="r")
-    start, stop = bisect_left(rows["label"], first), bisect_right(rows["label"], last)
-    return np.array(rows[start:stop])
