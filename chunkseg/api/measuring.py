@@ -15,13 +15,14 @@ from chunkseg.api.facts import image_source, table_summary, versions
 from chunkseg.api.given import Given
 from chunkseg.api.measurement import measured
 from chunkseg.api.result import Result
-from chunkseg.errors import ChunksegError, KindError
+from chunkseg.errors import KindError, ParameterError, PixelError
 from chunkseg.geometry.calibration import spacing_of, unit_of
 from chunkseg.geometry.units import PIXEL, unit_symbol
 from chunkseg.passes.tables import physical_columns
 from chunkseg.storage.claim import claim
 from chunkseg.storage.identity import Identity, canonical
 from chunkseg.storage.opening import open_image
+from chunkseg.storage.wrapping import described
 
 Image = str | os.PathLike[str] | Any
 
@@ -85,8 +86,9 @@ def measure(
             folder = output.scratch / "measure"
             table = measured(opened, intensity, asked, memory_limit=memory_limit, folder=folder)
             table = _with_physical(table, opened)
-        except ChunksegError:
-            output.abandon()
+        except (ParameterError, KindError, PixelError):
+            if output.standing == "new":
+                output.abandon()
             raise
         output.finish(table, table_summary(table), _facts(opened, intensity, properties))
     return Result.open(path)
@@ -101,6 +103,9 @@ def _identity(labels: Any, image: Any, properties: str | Sequence[str]) -> Ident
             continue
         given = Given.of(array)
         facts |= {name: image_source(array), f"shape of the {name}": given.layout.shape}
+        if given.named is not None:
+            facts |= {f"axes of the {name}": list(map(str, given.named.dims))}
+            facts |= {f"{what} of the {name}": v for what, v in described(given.named).items()}
         digests += Identity.of({}, given.data, given.layout).frames
     return Identity(json.loads(canonical(facts)), tuple(digests))
 

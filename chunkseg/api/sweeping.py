@@ -78,6 +78,7 @@ def kept_at(
         "axes": [str(d) for d in given.named.dims] if given.named is not None else None,
         "dtype": str(given.data.dtype),
         "chunks": given.data.chunks,
+        **(described(given.named) if given.named is not None else {}),
         "samples": [_samples(array, given.layout) for array in (given.data, *more)],
     }
     return _kept(path, given, dtype, Identity(json.loads(canonical({**facts, **options})), ()))

@@ -84,6 +84,7 @@ class Workflow(Parameters):
         block_shape: Sequence[int] | None = None,
         workers: int | None = None,
         scratch: str | os.PathLike[str] | None = None,
+        keep_scratch: bool = False,
         overwrite: bool = False,
         progress: Progress | None = None,
     ) -> Result:
@@ -114,7 +115,11 @@ class Workflow(Parameters):
             Number of threads; as many as there are cores by default. With an active
             ``dask.distributed`` client its workers are used instead.
         scratch : path, optional
-            Folder for intermediates; within ``out`` by default.
+            Folder for intermediates; within ``out`` by default. A run that goes on keeps the one it
+            has.
+        keep_scratch : bool
+            Leave the intermediates there when the run is complete, in ``out`` as
+            ``.chunkseg/scratch``, elsewhere as ``chunkseg-...``.
         overwrite : bool
             Remove what chunkseg wrote to ``out`` before, and nothing else.
         progress : callable, optional
@@ -146,7 +151,8 @@ class Workflow(Parameters):
         )
         path = Path(out).expanduser()
         folder = Path(scratch).expanduser() if scratch is not None else None
-        with claim(path, identity, {"block_shape": shape}, folder, overwrite) as output:
+        settings = {"block_shape": shape}
+        with claim(path, identity, settings, folder, overwrite, keep_scratch) as output:
             if output.standing == "complete":
                 _log.info("%s is complete already: nothing to do", path)
                 return Result.open(path)

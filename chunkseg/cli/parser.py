@@ -130,6 +130,9 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--workers", metavar="N", type=int, help="number of threads")
     group.add_argument("--scratch", metavar="DIR", help="folder for what lies between the passes")
     group.add_argument(
+        "--keep-scratch", action="store_true", help="leave there what lies between the passes"
+    )
+    group.add_argument(
         "--overwrite", action="store_true", help="replace an earlier output of chunkseg"
     )
 

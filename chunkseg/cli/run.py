@@ -36,6 +36,7 @@ def command(args: argparse.Namespace) -> int:
             block_shape=args.block_shape,
             workers=args.workers,
             scratch=args.scratch,
+            keep_scratch=args.keep_scratch,
             overwrite=args.overwrite,
             progress=tell,
         )

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from chunkseg.errors import IncompleteError, ScratchError
 from chunkseg.geometry.boxes import Block, Grid
 from chunkseg.geometry.units import PIXEL, unit_symbol
 from chunkseg.passes.components import Border, Components, ComponentsPass, ComponentsRecord
@@ -114,10 +115,13 @@ class Lesson:
         ------
         FailedBlocksError
             If blocks could not be done; the groups that they do not belong to are.
+        IncompleteError
+            If what frames are to be added to is damaged.
         """
         failed: list[FailedBlocksError] = []
+        self._check_former()
         for frames in self.groups():
-            if self.output.group(frames) is None:
+            if self.output.group(frames) is None or not self._whole(frames):
                 try:
                     _Group(self, frames).run()
                 except FailedBlocksError as error:
@@ -125,6 +129,24 @@ class Lesson:
         if failed:
             blocks = [block for error in failed for block in error.failed]
             raise FailedBlocksError(blocks, len(self.grid) * self.frames.layout.frames)
+
+    def _whole(self, frames: range) -> bool:
+        """Whether the arrays of frames are there that an earlier process did."""
+        if self.output.standing != "resumed":
+            return True
+        names = self.keep if self.until else {LABELS.removesuffix(".ome.zarr"), *self.keep}
+        sinks = [self.output.known_array(name, self.frames.layout) for name in sorted(names)]
+        there = [sink for sink in sinks if sink is not None]
+        sweeper: Sweeper[Any] = Sweeper(self.grid, frames, self.execution)
+        return len(there) == len(sinks) and sweeper.whole(there)
+
+    def _check_former(self) -> None:
+        first = self.output.started.first
+        if not self._whole(range(first)):
+            raise IncompleteError(
+                f"{self.output.state} holds damaged chunks of the first {first} frames, which were "
+                "complete; overwrite the run, or begin anew in another folder"
+            )
 
     @property
     def any_done(self) -> bool:
@@ -156,9 +178,12 @@ class Lesson:
         return self.sinks[name]
 
     def label_dtype(self, count: int) -> Any:
-        """Return the smallest of uint32 and uint64 that holds every label of every frame."""
+        """Return the smallest of uint32 and uint64 that holds every label of every frame.
+
+        Of a movie, it does not depend on the frames there are, since more may be added.
+        """
         most = math.prod(-(-n // 2) for n in self.grid.shape)
-        if self.frames.layout.frames == 1:
+        if not self.frames.layout.looped:
             most = count
         return np.uint32 if most < 2**32 else np.uint64
 
@@ -179,12 +204,15 @@ class _Group:
             try:
                 content, table = self._passes()
                 break
-            except FailedBlocksError as error:
-                if not error.scratch_only or attempt == ATTEMPTS:
+            except (FailedBlocksError, ScratchError) as error:
+                curable = isinstance(error, ScratchError) or error.scratch_only
+                if not curable or attempt == ATTEMPTS:
                     raise
                 _log.warning("scratch is damaged; what is lost is computed again (%s)", error)
-        self.lesson.output.keep_group(self.frames, content, table)
-        shutil.rmtree(self.folder)
+        output = self.lesson.output
+        output.keep_group(self.frames, content, table)
+        if not output.keep_scratch:
+            shutil.rmtree(self.folder)
 
     def _passes(self) -> tuple[dict[str, Any], pd.DataFrame | None]:
         """Carry out the passes; return what is told of the frames, and their objects."""

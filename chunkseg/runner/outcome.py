@@ -69,7 +69,7 @@ class Outcome:
         if former is not None:
             run, table = former
             _add(facts, range(len(run["frames"])), run["frames"])
-            tables.append(table)
+            tables += [] if table is None else [table]
             add_seconds(seconds, run["seconds"])
         for frames in groups:
             kept = output.group(frames)

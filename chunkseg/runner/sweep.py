@@ -174,16 +174,24 @@ class Sweeper(Generic[R]):
             raise FailedBlocksError(failed, total)
         return records
 
+    def whole(self, sinks: Sequence[Written]) -> bool:
+        """Whether all that the blocks wrote to the sinks is there and passes its checksums."""
+        return all(len(self._intact(region, sinks)) == len(region) for region in self._regions([]))
+
     def _known(
         self, found: dict[tuple[int, int], R], region: Sequence[Block], sinks: Sequence[Written]
     ) -> dict[tuple[int, int], R]:
         """Of the records that were found, those of blocks whose arrays are whole."""
         blocks = [block for block in region if _key(block) in found]
-        if blocks and sinks:
-            calls = [Call(partial(_intact, tuple(sinks), b), "check") for b in blocks]
-            whole = self.execution.compute(calls, lambda n: None)
-            blocks = [block for block, intact in zip(blocks, whole, strict=True) if intact is True]
-        return {_key(block): found[_key(block)] for block in blocks}
+        return {_key(block): found[_key(block)] for block in self._intact(blocks, sinks)}
+
+    def _intact(self, blocks: Sequence[Block], sinks: Sequence[Written]) -> Sequence[Block]:
+        """Those of some blocks whose arrays are whole."""
+        if not blocks or not sinks:
+            return blocks
+        calls = [Call(partial(_intact, tuple(sinks), b), "check") for b in blocks]
+        whole = self.execution.compute(calls, lambda n: None)
+        return [block for block, intact in zip(blocks, whole, strict=True) if intact is True]
 
     def _regions(self, inputs: Sequence[Input]) -> Any:
         for region in self.grid.regions(len(self.frames), self._region_limit(inputs)):

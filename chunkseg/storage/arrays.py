@@ -24,8 +24,9 @@ from zarr.storage import LocalStore
 
 from chunkseg.geometry.boxes import Box, Shape, Slices
 from chunkseg.geometry.layout import Layout
-from chunkseg.storage.commit import flush
+from chunkseg.storage.commit import committed
 
+METADATA = "zarr.json"
 LARGEST_CHUNK_EDGE = {1: 2**18, 2: 512, 3: 64}
 
 
@@ -51,8 +52,8 @@ def create_array(
 ) -> zarr.Array[Any]:
     """Create a checksummed zarr v3 array whose chunks divide blocks of a frame.
 
-    An array of the same chunks and dtype that an earlier run left there is opened and keeps what it
-    holds; with more frames now, it grows.
+    What an earlier run left there in the same chunks and dtype is kept, with as many frames or
+    fewer; anything else is removed. The metadata appear at once, by a rename.
 
     Parameters
     ----------
@@ -70,15 +71,12 @@ def create_array(
         Further attributes.
     """
     chunks = layout.per_axis(chunk_shape(block), 1)
-    former = _former(path)
-    if former is not None and (former.chunks, former.dtype) == (chunks, np.dtype(dtype)):
-        if former.shape != layout.shape:
-            former.resize(layout.shape)
-        return former
-    (path / "zarr.json").unlink(missing_ok=True)
-    shutil.rmtree(path / "c", ignore_errors=True)
-    array = zarr.create_array(
-        store=str(path),
+    if not continues(path, chunks, dtype):
+        (path / METADATA).unlink(missing_ok=True)
+        shutil.rmtree(path / "c", ignore_errors=True)
+    store: dict[str, Any] = {}
+    zarr.create_array(
+        store=store,
         shape=layout.shape,
         chunks=chunks,
         dtype=np.dtype(dtype),
@@ -86,20 +84,22 @@ def create_array(
         fill_value=0,
         dimension_names=list(dims) if dims is not None else None,
         attributes=dict(attributes or {}),
-        config={"write_empty_chunks": True},
     )
-    flush(path / "zarr.json")
-    return array
+    path.mkdir(parents=True, exist_ok=True)
+    with committed(path / METADATA) as partial:
+        partial.write_bytes(store[METADATA].to_bytes())
+    return opened_array(path)
 
 
-def _former(path: Path) -> zarr.Array[Any] | None:
-    """Array that is there already; None where there is none that can be read."""
-    if not (path / "zarr.json").exists():
-        return None
+def continues(path: Path, chunks: Shape, dtype: Any) -> bool:
+    """Whether an array of these chunks and this dtype is there and can be read."""
+    if not (path / METADATA).exists():
+        return False
     try:
-        return opened_array(path)
+        former = opened_array(path)
     except Exception:
-        return None
+        return False
+    return bool((former.chunks, former.dtype) == (chunks, np.dtype(dtype)))
 
 
 def opened_array(path: Path) -> zarr.Array[Any]:

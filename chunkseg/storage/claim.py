@@ -8,6 +8,7 @@ an interrupted run of the same              it goes on with what is done
 the same, with more frames now              it goes on, the new frames included
 a complete run of the same                  nothing
 the same, with more frames now              the new frames are added
+an interrupted adding of frames to it       what was complete is given back
 a run of something else                     refused, naming what changed
 a run that another process is at            refused, naming the process
 files of these names that are not ours      refused
@@ -18,28 +19,36 @@ Overwriting removes what runs write and nothing else, and begins anew.
 
 from __future__ import annotations
 
+import json
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from chunkseg.errors import OutputExistsError, PathError
+from chunkseg.storage.commit import file_digest
 from chunkseg.storage.identity import Identity
-from chunkseg.storage.lease import lease
+from chunkseg.storage.lease import LEASE, lease
 from chunkseg.storage.output import (
-    ARRAYS,
+    FORMER,
+    REMOVING,
     RUN,
+    SCRATCH,
     STATE,
     TABLE,
-    WRITTEN,
     Output,
     Started,
-    clear_state,
+    clear_run,
     publish,
     read_run,
+    refuse_foreign,
     remove_written,
+    restore,
+    take_former,
+    unfinished,
 )
 
 WAYS_OUT = (
@@ -55,6 +64,7 @@ def claim(
     settings: Mapping[str, Any],
     scratch: Path | None = None,
     overwrite: bool = False,
+    keep_scratch: bool = False,
 ) -> Iterator[Output]:
     """Claim a folder for a run, for the time of the block.
 
@@ -68,155 +78,181 @@ def claim(
     PathError
         If the folder can't be made.
     """
-    done = _complete_already(path, identity)
-    if done is not None and not overwrite:
-        yield done
+    if not overwrite and not unfinished(path) and identity_at(path / RUN) == identity:
+        yield _complete(path, identity)
         return
     if path.exists() and not path.is_dir():
         raise OutputExistsError(f"{path} is a file; give a folder for the output")
     created = not path.exists()
     with lease(path / STATE):
         try:
-            yield _begin(path, identity, settings, scratch, overwrite)
+            yield _Claim(path, identity, settings, scratch, keep_scratch).begin(overwrite)
         finally:
             _tidy(path, created)
 
 
 def _tidy(path: Path, created: bool) -> None:
     """Remove the state folder if nothing is in it, and the folder if this run made it."""
-    if all(inside.name.startswith("lease") for inside in (path / STATE).iterdir()):
-        shutil.rmtree(path / STATE)
-    if created and not any(path.iterdir()):
+    state = path / STATE
+    rest = {inside.name for inside in state.glob("*") if not inside.name.startswith(LEASE)}
+    if not rest:
+        shutil.rmtree(state, ignore_errors=True)
+    elif rest == {SCRATCH} and (path / RUN).exists():
+        for inside in state.glob(f"{LEASE}*"):
+            inside.unlink()
+    if created and path.exists() and not any(path.iterdir()):
         path.rmdir()
 
 
-def _complete_already(path: Path, identity: Identity) -> Output | None:
-    """Return the folder as one that needs nothing done, if it is."""
-    if (path / STATE).exists() or not (path / RUN).exists():
-        return None
-    former = identity_of_run(read_run(path))
-    if former is None or former != identity:
-        return None
-    return Output(path, Started(former, {}, path / STATE / "scratch"), "complete")
+def _complete(path: Path, identity: Identity) -> Output:
+    """Return a folder as one that needs nothing done."""
+    return Output(path, Started(identity, {}, path / STATE / SCRATCH), "complete")
 
 
-def identity_of_run(run: Mapping[str, Any]) -> Identity | None:
-    """Return who wrote a ``run.json``; None if it was not chunkseg."""
+def identity_at(file: Path) -> Identity | None:
+    """Return who wrote a ``run.json``; None if it is not there, damaged, or not chunkseg's."""
     try:
-        return Identity.from_json(run["identity"])
-    except (KeyError, TypeError):
+        return Identity.from_json(json.loads(file.read_text(encoding="utf-8"))["identity"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _begin(
-    path: Path,
-    identity: Identity,
-    settings: Mapping[str, Any],
-    scratch: Path | None,
-    overwrite: bool,
-) -> Output:
-    """Find out how a folder stands, and prepare it."""
-    state = path / STATE
-    if overwrite:
-        _check_foreign(path)
-        remove_written(path)
-    if (state / RUN).exists():
-        publish(path)
-    started = Started.read(state)
-    former = identity_of_run(read_run(path)) if (path / RUN).exists() else None
-    if started is not None and started.identity == former:
-        clear_state(path)
-        started = None
-    if started is not None:
-        return _resumed(path, started, identity)
-    if former is not None:
-        return _after_complete(path, former, identity, settings, scratch)
-    _check_foreign(path)
-    return _new(path, Started(identity, dict(settings), _scratch(state, scratch)))
+@dataclass(frozen=True)
+class _Claim:
+    """A folder, and the run that would write it."""
+
+    path: Path
+    identity: Identity
+    settings: Mapping[str, Any]
+    scratch: Path | None
+    keep_scratch: bool
+
+    @property
+    def state(self) -> Path:
+        return self.path / STATE
+
+    def begin(self, overwrite: bool) -> Output:
+        """Find out how the folder stands, and prepare it."""
+        if overwrite:
+            self._check_own()
+            remove_written(self.path)
+        self._finish_former()
+        started = Started.read(self.state)
+        if started is not None:
+            return self._resumed(started)
+        former = identity_at(self.path / RUN)
+        if former is not None:
+            return self._after_complete(former)
+        self._check_new()
+        return self._new(Started(self.identity, dict(self.settings), self._scratch()))
+
+    def _finish_former(self) -> None:
+        """Carry to its end what a process was at when it ended: removal, completion, giving back.
+
+        Frames that were being added are given up where the run is that of the complete ones.
+        """
+        path, state = self.path, self.state
+        if (state / REMOVING).exists():
+            remove_written(path)
+        if (state / RUN).exists():
+            publish(path, self.keep_scratch)
+        started, complete = Started.read(state), identity_at(path / RUN)
+        if started is not None and started.identity == complete:
+            clear_run(path, self.keep_scratch)
+            return
+        added_to = complete or identity_at(state / FORMER)
+        lost = started is None and (state / FORMER).exists()
+        unwanted = started is not None and started.first and added_to == self.identity
+        if lost or unwanted:
+            restore(path)
+
+    def _scratch(self) -> Path:
+        if self.scratch is None:
+            return self.state / SCRATCH
+        return self.scratch.absolute() / f"chunkseg-{uuid.uuid4().hex[:12]}"
+
+    def _new(self, started: Started) -> Output:
+        clear_run(self.path)
+        _make(started.scratch)
+        started.write(self.state)
+        return self._output(started, "new")
+
+    def _output(self, started: Started, standing: Literal["new", "resumed"]) -> Output:
+        return Output(self.path, started, standing, self.keep_scratch)
+
+    def _resumed(self, started: Started) -> Output:
+        """Go on with an interrupted run, of as many frames or of more."""
+        path, identity = self.path, self.identity
+        changes = started.identity.changes(identity)
+        if changes:
+            raise OutputExistsError(
+                f"{path} holds an interrupted run of something else: {'; '.join(changes)}. Give "
+                f"the same again to go on with it, {WAYS_OUT}"
+            )
+        if started.first:
+            take_former(path)
+        else:
+            refuse_foreign(path)
+        if started.identity.grown(identity):
+            started = replace(started, identity=identity)
+            started.write(self.state)
+        for stray in self.state.rglob("*.partial"):
+            stray.unlink(missing_ok=True)
+        _make(started.scratch)
+        return self._output(started, "resumed")
+
+    def _after_complete(self, former: Identity) -> Output:
+        """Add frames to a complete run; or find that there is nothing to do."""
+        path, identity = self.path, self.identity
+        changes = former.changes(identity)
+        if changes:
+            raise OutputExistsError(
+                f"{path} holds the result of a run of something else: {'; '.join(changes)}. "
+                f"{WAYS_OUT[0].upper()}{WAYS_OUT[1:]}"
+            )
+        if not former.grown(identity):
+            return _complete(path, identity)
+        run = read_run(path)
+        if (path / TABLE).exists() and file_digest(path / TABLE) != run["sha256"][TABLE]:
+            raise OutputExistsError(
+                f"{path / TABLE} is not what the run wrote, so no frames can be added; {WAYS_OUT}"
+            )
+        settings = {**self.settings, "block_shape": run["block_shape"]}
+        output = self._new(Started(identity, settings, self._scratch(), len(former.frames)))
+        take_former(path)
+        return output
+
+    def _check_own(self) -> None:
+        """Refuse to remove files of the names that a run writes, if no run wrote them."""
+        started = Started.read(self.state)
+        taken_up = (self.state / name for name in (REMOVING, RUN, FORMER))
+        if any(file.exists() for file in taken_up) or (started is not None and started.first):
+            return
+        if not _by_chunkseg(self.path / RUN):
+            refuse_foreign(self.path)
+
+    def _check_new(self) -> None:
+        """Refuse a folder with files of the names that a run writes."""
+        if _by_chunkseg(self.path / RUN):
+            raise OutputExistsError(f"{self.path / RUN} is damaged; {WAYS_OUT}")
+        refuse_foreign(self.path)
 
 
-def _new(path: Path, started: Started) -> Output:
-    state = path / STATE
-    clear_state(path)
+def _by_chunkseg(run: Path) -> bool:
+    """Whether a ``run.json``, damaged perhaps, is one of chunkseg's."""
     try:
-        started.scratch.mkdir(parents=True)
+        content = run.read_bytes()
+    except OSError:
+        return False
+    try:
+        versions = json.loads(content)["versions"]
+        return isinstance(versions, dict) and "chunkseg" in versions
+    except (ValueError, KeyError, TypeError):
+        return b'"chunkseg"' in content
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise PathError(f"can't write to {started.scratch}: {error.strerror or error}") from error
-    started.write(state)
-    return Output(path, started, "new")
-
-
-def _scratch(state: Path, chosen: Path | None) -> Path:
-    return state / "scratch" if chosen is None else chosen / f"chunkseg-{uuid.uuid4().hex[:12]}"
-
-
-def _resumed(path: Path, started: Started, identity: Identity) -> Output:
-    """Go on with an interrupted run, of as many frames or of more."""
-    changes = started.identity.changes(identity)
-    if changes:
-        raise OutputExistsError(
-            f"{path} holds an interrupted run of something else: {'; '.join(changes)}. Give the "
-            f"same again to go on with it, {WAYS_OUT}"
-        )
-    state = path / STATE
-    if started.first:
-        _take_former(path)
-    if started.identity.grown(identity):
-        started = Started(identity, started.settings, started.scratch, started.first)
-        started.write(state)
-    for stray in state.rglob("*.partial"):
-        stray.unlink(missing_ok=True)
-    started.scratch.mkdir(parents=True, exist_ok=True)
-    return Output(path, started, "resumed")
-
-
-def _after_complete(
-    path: Path,
-    former: Identity,
-    identity: Identity,
-    settings: Mapping[str, Any],
-    scratch: Path | None,
-) -> Output:
-    """Add frames to a complete run; or find that there is nothing to do."""
-    changes = former.changes(identity)
-    if changes:
-        raise OutputExistsError(
-            f"{path} holds the result of a run of something else: {'; '.join(changes)}. {WAYS_OUT}"
-        )
-    state = path / STATE
-    if not former.grown(identity):
-        return Output(path, Started(former, {}, state / "scratch"), "complete")
-    block = {"block_shape": read_run(path)["block_shape"]}
-    first = len(former.frames)
-    started = Started(identity, {**settings, **block}, _scratch(state, scratch), first)
-    output = _new(path, started)
-    _take_former(path)
-    return output
-
-
-def _take_former(path: Path) -> None:
-    """Take a complete result back under construction; its ``run.json`` goes first."""
-    state = path / STATE
-    building = state / "output"
-    building.mkdir(exist_ok=True)
-    if (path / RUN).exists():
-        (path / RUN).replace(state / "former.json")
-    if (path / TABLE).exists():
-        (path / TABLE).replace(state / "former.parquet")
-    for name in ARRAYS:
-        if (path / name).exists():
-            (path / name).replace(building / name)
-
-
-def _check_foreign(path: Path) -> None:
-    """Refuse to touch files of the names that a run writes, if no run wrote them."""
-    if Started.read(path / STATE) is not None or (path / STATE / RUN).exists():
-        return
-    if (path / RUN).exists() and "chunkseg" in read_run(path).get("versions", {}):
-        return
-    foreign = [name for name in WRITTEN if (path / name).exists()]
-    if foreign:
-        raise OutputExistsError(
-            f"{path} holds {', '.join(foreign)}, which chunkseg did not write and will not "
-            "overwrite; choose another folder"
-        )
+        raise PathError(f"can't write to {folder}: {error.strerror or error}") from error

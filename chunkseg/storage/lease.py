@@ -19,8 +19,9 @@ import filelock
 
 from chunkseg.errors import BusyError, PathError
 
-LOCK = "lease.lock"
-HOLDER = "lease.json"
+LEASE = "lease"
+LOCK = f"{LEASE}.lock"
+HOLDER = f"{LEASE}.json"
 
 
 @contextmanager

@@ -4,13 +4,14 @@ While a run is under way its folder holds ``.chunkseg/``: who the run is (``star
 lease, the scratch arrays and records, what is known of finished frames (``groups/``), and, under
 construction, what it will hold in the end (``output/``). Completion moves that to its place and
 ``run.json`` last, each by a rename that can be taken up again where it stopped; so a folder with
-``run.json`` is complete, and one without it is not.
+``run.json`` is complete, and one without it is not. Removing begins with ``removing.json``, which
+``run.json`` becomes, and ends with it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,23 +20,37 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from chunkseg.errors import IncompleteError, PathError
+from chunkseg.errors import IncompleteError, OutputExistsError, PathError
 from chunkseg.geometry.boxes import Shape
-from chunkseg.storage.arrays import Sink, create_array
-from chunkseg.storage.commit import committed, write_json
+from chunkseg.geometry.layout import Layout
+from chunkseg.storage.arrays import Sink, create_array, opened_array
+from chunkseg.storage.commit import (
+    committed,
+    file_digest,
+    flush,
+    read_checked,
+    write_checked,
+    write_json,
+)
 from chunkseg.storage.identity import Identity
+from chunkseg.storage.lease import LEASE
 from chunkseg.storage.ome import Frames, write_label_group
 
 RUN = "run.json"
 STATE = ".chunkseg"
 STARTED = "started.json"
+REMOVING = "removing.json"
+FORMER = "former.json"
+FORMER_TABLE = "former.parquet"
+SCRATCH = "scratch"
 LABELS = "labels.ome.zarr"
 TABLE = "objects.parquet"
+CSV = "objects.csv"
 KEPT = ("mask", "seeds", "expanded")
 CSV_ROWS = 5_000_000
 
 ARRAYS = (LABELS, *(f"{k}.ome.zarr" for k in KEPT))
-WRITTEN = (*ARRAYS, TABLE, "objects.csv", "summary.json", "workflow.toml", RUN)
+WRITTEN = (*ARRAYS, TABLE, CSV, "summary.json", "workflow.toml", RUN)
 
 
 @dataclass(frozen=True)
@@ -62,23 +77,23 @@ class Started:
     @classmethod
     def read(cls, state: Path) -> Started | None:
         """Read it; None where there is none, or none that can be read."""
-        try:
-            content = json.loads((state / STARTED).read_text(encoding="utf-8"))
-            identity = Identity.from_json(content["identity"])
-            scratch = Path(content["scratch"])
-            return cls(identity, content["settings"], scratch, content["first"])
-        except (OSError, ValueError, KeyError, TypeError):
+        content = read_checked(state / STARTED)
+        if content is None:
             return None
+        identity = Identity.from_json(content["identity"])
+        elsewhere = content["scratch"]
+        scratch = state / SCRATCH if elsewhere is None else Path(elsewhere)
+        return cls(identity, content["settings"], scratch, content["first"])
 
     def write(self, state: Path) -> None:
         """Write it."""
         content = {
             "identity": self.identity.as_json(),
             "settings": self.settings,
-            "scratch": str(self.scratch),
+            "scratch": None if self.scratch == state / SCRATCH else str(self.scratch),
             "first": self.first,
         }
-        write_json(state / STARTED, content)
+        write_checked(state / STARTED, content)
 
 
 @dataclass(frozen=True)
@@ -93,11 +108,14 @@ class Output:
         Who the run is and what it began with.
     standing
         Whether the run is new, goes on where one stopped, or is complete already.
+    keep_scratch
+        Whether the intermediates stay.
     """
 
     path: Path
     started: Started
     standing: Literal["new", "resumed", "complete"]
+    keep_scratch: bool = False
 
     @property
     def state(self) -> Path:
@@ -111,19 +129,33 @@ class Output:
 
     def array(self, name: str, frames: Frames, block: Shape, dtype: Any) -> Sink:
         """OME-Zarr label image (level ``0`` only), created or, in a resumed run, opened."""
-        folder = self.state / "output" / f"{name}.ome.zarr"
+        folder = self._array(name)
         array = create_array(folder / "0", frames.layout, block, dtype, frames.dims)
         write_label_group(folder, name, frames)
         return Sink(array, frames.layout)
 
-    def group(self, frames: range) -> dict[str, Any] | None:
-        """What was kept of a group of frames, with its table; None if it is not done."""
-        path = self._group(frames)
-        if not path.exists():
+    def known_array(self, name: str, layout: Layout) -> Sink | None:
+        """What an earlier run has written of an array; None if it can't be read."""
+        try:
+            return Sink(opened_array(self._array(name) / "0"), layout)
+        except Exception:
             return None
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        table = path.with_suffix(".parquet")
-        return content | {"table": pd.read_parquet(table) if table.exists() else None}
+
+    def _array(self, name: str) -> Path:
+        return self.state / "output" / f"{name}.ome.zarr"
+
+    def group(self, frames: range) -> dict[str, Any] | None:
+        """What was kept of a group of frames, with its table; None if it is not there whole."""
+        path = self._group(frames)
+        content = read_checked(path)
+        if content is None:
+            return None
+        digest, table = content["table"], path.with_suffix(".parquet")
+        if digest is None:
+            return content
+        if not table.exists() or file_digest(table) != digest:
+            return None
+        return content | {"table": pd.read_parquet(table)}
 
     def keep_group(
         self, frames: range, content: Mapping[str, Any], table: pd.DataFrame | None
@@ -131,20 +163,23 @@ class Output:
         """Keep what came out of a group of frames: the sign that it is done."""
         path = self._group(frames)
         path.parent.mkdir(exist_ok=True)
+        digest = None
         if table is not None:
             with committed(path.with_suffix(".parquet")) as partial:
                 table.to_parquet(partial, index=False)
-        write_json(path, content)
+                digest = file_digest(partial)
+        write_checked(path, {**content, "table": digest})
 
     def _group(self, frames: range) -> Path:
         return self.state / "groups" / f"{frames.start:06d}-{frames.stop:06d}.json"
 
-    def former(self) -> tuple[dict[str, Any], pd.DataFrame] | None:
+    def former(self) -> tuple[dict[str, Any], pd.DataFrame | None] | None:
         """``run.json`` and table of the complete run that this one adds frames to."""
         if not self.started.first:
             return None
-        run = json.loads((self.state / "former.json").read_text(encoding="utf-8"))
-        return run, pd.read_parquet(self.state / "former.parquet")
+        run = json.loads((self.state / FORMER).read_text(encoding="utf-8"))
+        table = self.state / FORMER_TABLE
+        return run, pd.read_parquet(table) if table.exists() else None
 
     def finish(
         self, table: pd.DataFrame, summary: Mapping[str, Any], run: Mapping[str, Any]
@@ -157,7 +192,7 @@ class Output:
         with committed(folder / TABLE) as partial:
             table.to_parquet(partial, index=False)
         if len(table) <= CSV_ROWS:
-            with committed(folder / "objects.csv") as partial:
+            with committed(folder / CSV) as partial:
                 table.to_csv(partial, index=False)
         write_json(folder / "summary.json", summary)
         self.complete(run)
@@ -169,7 +204,15 @@ class Output:
         return folder
 
     def complete(self, run: Mapping[str, Any]) -> None:
-        """Move everything to its place, ``run.json`` last, and remove the scratch."""
+        """Move everything to its place, ``run.json`` last, and remove the scratch.
+
+        Raises
+        ------
+        OutputExistsError
+            If files of these names have appeared there that no run wrote.
+        """
+        if not self.started.first:
+            refuse_foreign(self.path)
         folder = self.building()
         files = [name for name in WRITTEN if (folder / name).exists()]
         content = {
@@ -179,52 +222,114 @@ class Output:
             "sha256": {name: file_digest(folder / name) for name in files if name not in ARRAYS},
         }
         write_json(self.state / RUN, content)
-        publish(self.path)
+        publish(self.path, self.keep_scratch)
 
     def abandon(self) -> None:
         """Remove everything that this run has written."""
-        remove_written(self.path)
+        if self.started.first:
+            restore(self.path)
+        else:
+            remove_written(self.path)
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def publish(path: Path) -> None:
+def publish(path: Path, keep_scratch: bool = False) -> None:
     """Move what is finished to its place; may be taken up again at any point."""
     state = path / STATE
     started = Started.read(state)
+    files = json.loads((state / RUN).read_text(encoding="utf-8"))["files"]
     for name in WRITTEN:
         if name != RUN and (state / "output" / name).exists():
             (state / "output" / name).replace(path / name)
+        elif name not in files and started is not None and started.first:
+            _remove(path / name)
+    flush(path)
     (state / RUN).replace(path / RUN)
-    if started is not None:
-        shutil.rmtree(started.scratch, ignore_errors=True)
-    clear_state(path)
+    flush(path)
+    clear_run(path, keep_scratch)
+
+
+def take_former(path: Path) -> None:
+    """Take a complete result back under construction; its ``run.json`` goes first."""
+    building = path / STATE / "output"
+    building.mkdir(exist_ok=True)
+    for there, taken in _former_places(path):
+        if there.exists():
+            there.replace(taken)
+
+
+def restore(path: Path) -> None:
+    """Give a complete result back that frames were to be added to; ``run.json`` goes last."""
+    state = path / STATE
+    if (state / FORMER).exists():
+        frames = len(json.loads((state / FORMER).read_text(encoding="utf-8"))["frames"])
+        for there, taken in reversed(_former_places(path)):
+            if taken.is_dir():
+                array = opened_array(taken / "0")
+                array.resize((frames, *array.shape[1:]))
+            if taken.exists():
+                taken.replace(there)
+        flush(path)
+    clear_run(path)
+
+
+def _former_places(path: Path) -> list[tuple[Path, Path]]:
+    """Where the parts of a complete result are, and where while frames are added to it."""
+    state = path / STATE
+    parts = [(path / RUN, state / FORMER), (path / TABLE, state / FORMER_TABLE)]
+    return parts + [(path / name, state / "output" / name) for name in ARRAYS]
 
 
 def remove_written(path: Path) -> None:
-    """Remove what runs write, and nothing else."""
-    started = Started.read(path / STATE)
-    (path / RUN).unlink(missing_ok=True)
-    if started is not None:
-        shutil.rmtree(started.scratch, ignore_errors=True)
+    """Remove what runs write, and nothing else; may be taken up again at any point."""
+    state = path / STATE
+    if (path / RUN).exists():
+        (path / RUN).replace(state / REMOVING)
+    else:
+        (state / REMOVING).touch()
+    flush(state)
     for name in WRITTEN:
         _remove(path / name)
-    clear_state(path)
+    clear_run(path)
 
 
-def clear_state(path: Path) -> None:
-    """Remove what is needed until a run is complete, but for the lease."""
-    for inside in (path / STATE).iterdir():
-        if not inside.name.startswith("lease"):
-            _remove(inside)
+def clear_run(path: Path, keep_scratch: bool = False) -> None:
+    """Remove what a run needs until it is complete, and its scratch if that is not to stay."""
+    state = path / STATE
+    started = Started.read(state)
+    if started is not None and not keep_scratch:
+        shutil.rmtree(started.scratch, ignore_errors=True)
+    last = [STARTED, REMOVING]
+    names = [inside.name for inside in state.iterdir()]
+    for name in sorted(names, key=lambda name: last.index(name) + 1 if name in last else 0):
+        stays = name == SCRATCH and keep_scratch
+        if not stays and not name.startswith(LEASE):
+            _remove(state / name)
+
+
+def unfinished(path: Path) -> bool:
+    """Whether a run is under way in a folder, or was interrupted there."""
+    state = path / STATE
+    return state.is_dir() and any(inside.name != SCRATCH for inside in state.iterdir())
+
+
+def refuse_foreign(path: Path) -> None:
+    """Refuse to touch files of the names that a run writes.
+
+    Raises
+    ------
+    OutputExistsError
+        If there are any.
+    """
+    foreign = [name for name in WRITTEN if os.path.lexists(path / name)]
+    if foreign:
+        raise OutputExistsError(
+            f"{path} holds {', '.join(foreign)}, which chunkseg did not write and will not "
+            "overwrite; choose another folder, or move them elsewhere"
+        )
 
 
 def _remove(target: Path) -> None:
-    if target.is_dir():
+    if target.is_dir() and not target.is_symlink():
         shutil.rmtree(target)
     else:
         target.unlink(missing_ok=True)

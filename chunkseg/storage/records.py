@@ -23,6 +23,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from chunkseg.errors import ScratchError
 from chunkseg.geometry.boxes import Block, Box
 from chunkseg.storage.commit import write_arrays
 
@@ -73,12 +74,22 @@ class Records(Generic[R]):
         return self.folder / f"{region:06d}.npz"
 
     def __iter__(self) -> Iterator[tuple[Block, R]]:
-        """All blocks with their records, region by region."""
+        """All blocks with their records, region by region.
+
+        Raises
+        ------
+        ScratchError
+            If a file is damaged.
+        """
         yield from self._memory
         if self.folder is not None:
             for path in sorted(self.folder.glob("*.npz")):
-                with np.load(path) as file:
-                    yield from _unpack(self.kind, dict(file))
+                try:
+                    with np.load(path) as file:
+                        found = list(_unpack(self.kind, dict(file)))
+                except Exception as error:
+                    raise ScratchError(f"{path} is damaged: {error}") from error
+                yield from found
 
     def frames(self) -> Iterator[tuple[int, Iterator[tuple[Block, R]]]]:
         """Each frame with its blocks and their records; to be consumed in order."""
