@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,7 +50,7 @@ def committed(path: Path) -> Iterator[Path]:
     >>> target.read_text()
     'done'
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = partial_name(path)
     try:
         yield partial
         flush(partial)
@@ -66,6 +67,11 @@ def committed(path: Path) -> Iterator[Path]:
     finally:
         partial.unlink(missing_ok=True)
     flush(path.parent)
+
+
+def partial_name(path: Path) -> Path:
+    """Name to write a file under, which no other task has, not even one that does the same."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial")
 
 
 def flush(path: Path) -> None:

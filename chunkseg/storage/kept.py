@@ -8,20 +8,20 @@ them again, and another one is refused.
 
 from __future__ import annotations
 
-import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chunkseg.errors import OutputExistsError
+from chunkseg.errors import BusyError, OutputExistsError
 from chunkseg.geometry.boxes import Grid
 from chunkseg.geometry.layout import Layout
 from chunkseg.storage.arrays import Sink, create_array, opened_array
-from chunkseg.storage.commit import write_json
+from chunkseg.storage.commit import flush, read_checked, write_checked
 from chunkseg.storage.identity import Identity
-from chunkseg.storage.lease import lease
+from chunkseg.storage.lease import LEASE, lease
 from chunkseg.storage.output import STATE
 from chunkseg.storage.scratch import ScratchSource
 
@@ -82,30 +82,52 @@ class Kept:
 
     @contextmanager
     def filling(self) -> Iterator[Sink]:
-        """Within it, the array is written; after it, it is complete."""
+        """Within it, the array is written; after it, it is complete.
+
+        Raises
+        ------
+        BusyError
+            If another process is at it, or was until now.
+        """
         state = self._partial / STATE
         with lease(state):
+            if self.complete:
+                shutil.rmtree(self._partial)
+                raise BusyError(f"another process has just completed {self.path}; call again")
+            write_checked(state / _IDENTITY, self.identity.as_json())
+            for stray in self._partial.rglob("*.partial"):
+                stray.unlink(missing_ok=True)
             block = self.grid.block((0,) * self.grid.ndim).core.shape
             array = create_array(
                 self._partial, self.layout, block, self.dtype, self.dims, self.attributes
             )
-            write_json(state / _IDENTITY, self.identity.as_json())
             yield Sink(array, self.layout)
-        self._partial.rename(self.path)
+            self._partial.rename(self.path)
+            flush(self.path.parent)
+        for left in (self.path / STATE).glob(f"{LEASE}*"):
+            left.unlink()
 
     def _compare(self, path: Path) -> None:
         """Refuse what another call made, and what none made."""
-        try:
-            content = json.loads((path / STATE / _IDENTITY).read_text(encoding="utf-8"))
-            former = Identity.from_json(content)
-        except (OSError, ValueError, KeyError):
+        content = read_checked(path / STATE / _IDENTITY)
+        if content is None and path == self._partial and _just_begun(path):
+            return
+        if content is None:
             raise OutputExistsError(
                 f"{path} is there already, and it was not made by this step; give a path that is "
                 "not there, or delete it"
-            ) from None
-        changes = former.changes(self.identity)
+            )
+        changes = Identity.from_json(content).changes(self.identity)
         if changes:
             raise OutputExistsError(
                 f"{path} was made by another call: {'; '.join(changes)}; give another path, or "
                 "delete it"
             )
+
+
+def _just_begun(path: Path) -> bool:
+    """Whether a process ended before it had written what it was at."""
+    state = path / STATE
+    return [inside.name for inside in path.iterdir()] == [STATE] and all(
+        inside.name.startswith(LEASE) or inside.suffix == ".partial" for inside in state.iterdir()
+    )

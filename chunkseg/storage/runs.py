@@ -23,6 +23,7 @@ from chunkseg.errors import ScratchError
 from chunkseg.geometry.boxes import Box, Shape
 from chunkseg.kernels.runs import Runs
 from chunkseg.storage.arrays import checksum
+from chunkseg.storage.commit import partial_name
 
 SLABS = 16
 _HEADER = np.dtype(
@@ -53,7 +54,7 @@ class RunStore:
         """Write the runs of one block."""
         path = self._file(frame, box)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        partial = partial_name(path)
         header, parts = _packed(runs)
         with partial.open("wb") as file:
             file.write(header.tobytes())
