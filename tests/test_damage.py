@@ -246,3 +246,53 @@ def test_bad_folders_end_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[st
     for folder, message in (("empty", "no .tif or .tiff"), ("mixed", "must be alike")):
         assert main(["info", str(tmp_path / folder)]) == 2
         assert message in capsys.readouterr().err
+
+
+# --- metadata that can't be right
+
+
+def patched_tag(path: Path, code: int, value: Any) -> Path:
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        tif.pages.first.tags[code].overwrite(value)  # type: ignore[union-attr]
+    return path
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "message"),
+    [
+        (323, 2**30, "announces tiles or strips of .* bytes stored in"),
+        (257, 2000, "announces 250 tiles or strips in a page and tells where 4 are"),
+    ],
+)
+def test_tags_of_tiff_that_can_not_be_right(
+    tmp_path: Path, code: int, value: int, message: str
+) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, STACK[0], tile=(16, 16), compression="zlib", metadata=None)
+    with pytest.raises(FormatError, match=message):
+        open_image(patched_tag(path, code, value))
+
+
+def test_chunks_of_nothing(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.zarr", zarr_format=2)
+    document = path / ".zarray"
+    array = zarr.open_array(path, mode="r")
+    spans = tuple(slice(0, n) for n in STACK.shape)
+    document.write_text(document.read_text().replace("12", "0"))
+    with pytest.raises(FormatError, match=r"chunks of \(2, 10, 0\)"):
+        open_image(path)
+    broken = zarr.open_array(path, mode="r")
+    assert broken.chunks != array.chunks
+    with (
+        pytest.raises(FormatError, match=r"the metadata of .* is damaged"),
+        damage.naming_chunk(broken, spans),
+    ):
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("junk", [[1], {"spacing": 1}, {"spacing": {"x": "a"}}, 5])
+def test_a_stored_calibration_that_is_damaged(tmp_path: Path, junk: Any) -> None:
+    names = ("z", "y", "x")
+    path = saved(tmp_path / "a.zarr", attributes={"calibration": junk}, dimension_names=names)
+    with pytest.raises(FormatError, match="attribute 'calibration' is damaged"):
+        open_image(path)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +13,9 @@ import pytest
 import tifffile
 import xarray as xr
 import zarr
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from zarr.storage import LocalStore
 
-from chunkseg.errors import ChunksegError, FormatError, KindError, ParameterError, PathError
+from chunkseg.errors import FormatError, KindError, ParameterError, PathError
 from chunkseg.geometry.calibration import spacing_of, unit_of
 from chunkseg.storage.formats.asked import Asked
 from chunkseg.storage.formats.folder import counted_by_words
@@ -28,7 +24,6 @@ from chunkseg.storage.sources import FileSource, Stack, TiffSource, View, ZarrSo
 from tests.images import STACK, axes, save_ome, save_planes, scale, translation
 
 UM = {"unit": "um"}
-SLOW_FIXTURE = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def assert_same(image: xr.DataArray, pixels: np.ndarray[Any, Any]) -> None:
@@ -599,50 +594,6 @@ def test_rubbish_behind_the_mark_of_tiff(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(b"II*\0" + b"\xff" * 4)
     with pytest.raises(FormatError, match=r"a\.tif"):
         open_image(tmp_path / "a.tif")
-
-
-@settings(SLOW_FIXTURE, max_examples=100)
-@given(st.lists(st.tuples(st.integers(4, 700), st.integers(0, 255)), min_size=1, max_size=3))
-@pytest.mark.parametrize("kind", ["imagej", "ome", "zlib"])
-def test_damaged_tiff_metadata_raise_our_errors(
-    tmp_path: Path, kind: str, changes: list[tuple[int, int]]
-) -> None:
-    path = tmp_path / "a.tif"
-    if not path.exists():
-        more = {"compression": "zlib"} if kind == "zlib" else {kind: True}
-        tifffile.imwrite(path, STACK, photometric="minisblack", metadata={"axes": "ZYX"}, **more)
-        (tmp_path / "whole").write_bytes(path.read_bytes())
-    damaged = bytearray((tmp_path / "whole").read_bytes())
-    for place, value in changes:
-        damaged[place] = value
-    path.write_bytes(damaged)
-    with contextlib.suppress(ChunksegError):
-        open_image(path)
-
-
-def places(tree: Any) -> Iterator[tuple[Any, Any]]:
-    """Every container in a JSON tree, with each of its keys."""
-    keys = tree if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ()
-    for key in list(keys):
-        yield tree, key
-        yield from places(tree[key])
-
-
-@settings(SLOW_FIXTURE, max_examples=100)
-@given(st.integers(0), st.sampled_from([None, 1, -1, "x", [], {}, [None], True]))
-def test_damaged_ome_metadata_raise_our_errors(tmp_path: Path, place: int, junk: Any) -> None:
-    path = tmp_path / "a.zarr"
-    if not path.exists():
-        omero = {"channels": [{"label": "a"}]}
-        save_ome(path, STACK[:1], {"axes": axes("cyx")}, omero=omero)
-        (tmp_path / "whole").write_text((path / ".zattrs").read_text())
-    attrs = json.loads((tmp_path / "whole").read_text())
-    found = list(places(attrs))
-    holder, key = found[place % len(found)]
-    holder[key] = junk
-    (path / ".zattrs").write_text(json.dumps(attrs))
-    with contextlib.suppress(ChunksegError):
-        open_image(path)
 
 
 def test_an_unreadable_file_among_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
