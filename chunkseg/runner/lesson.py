@@ -142,7 +142,7 @@ class Lesson:
 
     def _check_former(self) -> None:
         first = self.output.started.first
-        if not self._whole(range(first)):
+        if first and not self._whole(range(first)):
             raise IncompleteError(
                 f"{self.output.state} holds damaged chunks of the first {first} frames, which were "
                 "complete; overwrite the run, or begin anew in another folder"
