@@ -396,3 +396,27 @@ def test_an_axis_longer_than_any_image(tmp_path: Path, shape: tuple[int, ...]) -
     zarr.create_array(tmp_path / "a.zarr", shape=shape, chunks=(4,) * len(shape), dtype="u2")
     with pytest.raises(FormatError, match="of at most 16777216"):
         open_image(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_a_level_by_its_own_path_keeps_its_calibration(
+    tmp_path: Path, warnings: list[str], version: str
+) -> None:
+    path = save_ome(tmp_path / "a.zarr", SMALL, image(), version)
+    opened = open_image(path / "half")
+    np.testing.assert_array_equal(opened.values, SMALL[..., ::2])
+    xr.testing.assert_identical(opened.x, open_image(path, level=1).x)
+    assert opened.attrs["source"] == str(path / "half")
+    assert not warnings
+    with pytest.raises(ParameterError, match="1 resolution level"):
+        open_image(path / "half", level=1)
+    group = zarr.open_group(path)
+    group.create_array("more", data=SMALL)
+    assert unit_of(open_image(path / "more"), "x") == "pixel"
+
+
+@pytest.mark.parametrize("junk", [5, [], [5], [{}], [{"datasets": [5]}], [{}, {}]])
+def test_an_array_beside_rubbish(tmp_path: Path, junk: Any) -> None:
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w", attributes={"multiscales": junk})
+    group.create_array("full", data=SMALL)
+    assert open_image(tmp_path / "a.zarr" / "full").shape == SMALL.shape

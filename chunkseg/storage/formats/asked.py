@@ -69,6 +69,19 @@ class Asked:
             return replace(self, inside="/".join(filter(None, (self.inside, part))))
         return replace(self, path=f"{self.path.rstrip('/')}/{part}")
 
+    def above(self) -> tuple[Asked, str]:
+        """The place around this one, with no series asked for, and this one's name in it.
+
+        Examples
+        --------
+        >>> Asked("/data/a.zarr/0").above()[0].path, Asked("/data/a.zip", "b/0").above()[1]
+        ('/data/a.zarr', '0')
+        """
+        path, name = os.path.split((self.inside or self.path).rstrip("/"))
+        if self.inside:
+            return replace(self, inside=path, series=None), name
+        return replace(self, path=path, series=None), name
+
 
 def is_address(path: str) -> bool:
     """Whether a path is an address for fsspec rather than one of the file system.

@@ -125,6 +125,16 @@ def read(asked: Asked, group: zarr.Group, attrs: Mapping[str, Any]) -> Found:
     )
 
 
+def level_named(attrs: Mapping[str, Any], name: str) -> int | None:
+    """Level whose array has a name, where the attributes are those of one image group."""
+    images = attrs.get("multiscales")
+    if not isinstance(images, list) or len(images) != 1 or not isinstance(images[0], Mapping):
+        return None
+    datasets = images[0].get("datasets")
+    paths = [d.get("path") if isinstance(d, Mapping) else None for d in datasets or ()]
+    return paths.index(name) if name in paths else None
+
+
 def _title(stem: str, image: Mapping[str, Any]) -> str:
     """Name after the file; an image of a collection is called just ``0`` there."""
     return str(image.get("name") or stem) if stem.isdigit() else stem

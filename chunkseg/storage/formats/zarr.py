@@ -71,7 +71,7 @@ def _read(asked: Asked) -> Found:
         check_level(asked.name, asked.level, 1)
         if asked.series is not None:
             number_of("series", asked.series, (asked.stem,))
-        return of_array(node, asked.stem, _parent(asked, node))
+        return _array(asked, node)
     attrs = omezarr.ome_attributes(node)
     if "multiscales" in attrs:
         return omezarr.read(asked, node, attrs)
@@ -157,15 +157,27 @@ def _top_of_zip(path: str) -> str:
     return min(map(os.path.dirname, documents), key=lambda n: n.count("/") + bool(n), default="")
 
 
-def _parent(asked: Asked, array: zarr.Array[Any]) -> zarr.Group | None:
-    """Group around an array that was opened by its own path, if its axes have names."""
-    if _dimension_names(array) is None or CALIBRATION in array.attrs:
-        return None
-    above = os.path.dirname(asked.inside or asked.path.rstrip("/"))
-    around = replace(asked, inside=above) if asked.inside else replace(asked, path=above)
+def _array(asked: Asked, array: zarr.Array[Any]) -> Found:
+    """Describe an array opened by its own path, with what the group around it says of it.
+
+    That is an OME-Zarr image of which it is a level, or xarray's data set whose variable it is.
+    """
+    around, name = asked.above()
+    group = None if CALIBRATION in array.attrs else _group(around)
+    if group is not None:
+        attrs = omezarr.ome_attributes(group)
+        number = omezarr.level_named(attrs, name)
+        if number is not None:
+            found = omezarr.read(replace(around, level=number), group, attrs)
+            return replace(found, name=asked.stem, levels=1)
+    return of_array(array, asked.stem, group)
+
+
+def _group(asked: Asked) -> zarr.Group | None:
+    """Group at a place, if there is one: whatever else is there, an array inside is fine alone."""
     try:
-        node = _opened(around)
-    except Exception:  # whatever is above, an array by itself is fine
+        node = _opened(asked)
+    except Exception:
         return None
     return node if isinstance(node, zarr.Group) else None
 
