@@ -25,7 +25,9 @@ from chunkseg.storage.records import blocks_in
 
 MOST_FILES = 5000
 State = Literal["complete", "running", "interrupted", "nothing"]
-_RECORDS = ("frames-*/records/*", "input-*/records")
+STAGED = "stage"
+PASSES = (STAGED, "range", "histogram", "seeds", "objects", "labels")
+_RECORDS = ("input-*/records", "frames-*/records/*")
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Status:
     frames_done, frames
         Frames that are done, and that there are; None where that is not known.
     passes
-        Those begun of the groups of frames that are not done, in the order they were begun.
+        Those begun of the groups of frames that are not done, in their order.
     last_record
         When the last record was written, in ISO 8601; None if there is none.
     scratch
@@ -111,7 +113,7 @@ def status(path: Path) -> Status:
     who = holder(state) if _running(state) else None
     begun = started is not None or any((state / n).exists() for n in (RUN, REMOVING, FORMER))
     if who is None and complete is not None and (started is None or started.identity == complete):
-        frames = len(complete.frames)
+        frames = len(complete.frames) if complete.facts.get("command") == "run" else None
         return Status(str(path), "complete", frames_done=frames, frames=frames)
     if who is None and not begun:
         return Status(str(path), "nothing")
@@ -132,7 +134,7 @@ def _running(state: Path) -> bool:
 def _under_way(path: Path, started: Started, word: State, who: str | None) -> Status:
     scratch, groups = started.scratch, path / STATE / "groups"
     is_run = "block_shape" in started.settings
-    folders = sorted(itertools.chain(*map(scratch.glob, _RECORDS)), key=_changed)
+    folders = list(itertools.chain(*map(scratch.glob, _RECORDS)))
     passes, files = [], 0
     for folder in folders:
         found = list(itertools.islice(folder.glob("*.npz"), MOST_FILES + 1))
@@ -147,7 +149,7 @@ def _under_way(path: Path, started: Started, word: State, who: str | None) -> St
         holder=who,
         frames_done=started.first + sum(b - a for a, b in done) if is_run else None,
         frames=len(started.identity.frames) if is_run else None,
-        passes=tuple(passes),
+        passes=tuple(sorted(passes, key=_order)),
         last_record=None if last is None else _time(last),
         scratch=str(scratch) if scratch.is_dir() else None,
         scratch_bytes=sum(sizes),
@@ -160,11 +162,17 @@ def _pass(folder: Path, scratch: Path, started: Started, files: Sequence[Path]) 
     done = sum(map(blocks_in, files))
     group = folder.relative_to(scratch).parts[0]
     if not group.startswith("frames-"):
-        return PassStatus(group.split("-")[0], None, done, None)
+        return PassStatus(STAGED, None, done, None)
     first, last = _span(group)
     shape = started.identity.facts["shape of a frame"]
     blocks = len(Grid.regular(shape, started.settings["block_shape"]))
     return PassStatus(folder.name, (first, last), done, blocks * (last - first))
+
+
+def _order(each: PassStatus) -> tuple[int, int]:
+    """Order by frames, then as passes follow each other."""
+    first = -1 if each.frames is None else each.frames[0]
+    return first, PASSES.index(each.name) if each.name in PASSES else len(PASSES)
 
 
 def _span(name: str) -> tuple[int, int]:
