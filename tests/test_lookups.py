@@ -33,8 +33,8 @@ def labelled(frames: range) -> tuple[np.ndarray[Any, Any], dict[int, Lookup]]:
         for index in np.ndindex(*GRID.counts):
             block = GRID.block(index, frame)
             where = LAYOUT.slices(frame, block.core)
-            ids, record = rule.block(LAYOUT.take_frame(MOVIE[where]), block.core, GRID.frame)
-            local[where] = LAYOUT.give_frame(ids)
+            runs, record = rule.block(LAYOUT.take_frame(MOVIE[where]), block.core, GRID.frame)
+            local[where] = LAYOUT.give_frame(runs.filled())
             records.append((block, record))
         if frame in frames:
             found = rule.merge(records, GRID)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chunkseg.kernels.runs import id_runs
 from chunkseg.passes.seams import (
     contact,
     decode_face,
@@ -34,7 +35,7 @@ def blocks(draw: st.DrawFn, shape: tuple[int, ...]) -> Array:
 @given(st.data(), st.integers(1, 4))
 def test_faces_come_back(data: st.DataObject, ndim: int) -> None:
     local = data.draw(blocks(tuple(data.draw(st.integers(1, 5)) for _ in range(ndim))))
-    faces = encode_faces(local)
+    faces = encode_faces(id_runs(local))
     assert len(faces.starts) == len(faces.ids) == faces.lengths.sum()
     for axis, side in itertools.product(range(ndim), (0, -1)):
         plane = decode_face(faces, local.shape, axis, side)
@@ -43,14 +44,14 @@ def test_faces_come_back(data: st.DataObject, ndim: int) -> None:
 
 
 def test_faces_are_short_for_background_and_for_one_object() -> None:
-    empty, full = encode_faces(np.zeros((64,) * 3, "u4")), encode_faces(np.ones((64,) * 3, "u4"))
+    empty, full = (encode_faces(id_runs(np.full((64,) * 3, value, "u4"))) for value in (0, 1))
     assert empty.lengths.tolist() == [0] * 6
     assert full.lengths.tolist() == [1] * 6
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (2, 0, 4)])
 def test_faces_of_no_voxels(shape: tuple[int, ...]) -> None:
-    faces = encode_faces(np.zeros(shape, np.uint32))
+    faces = encode_faces(id_runs(np.zeros(shape, np.uint32)))
     assert faces.lengths.tolist() == [0] * (2 * len(shape))
 
 
@@ -93,7 +94,7 @@ def test_pairs_are_those_of_brute_force(data: st.DataObject, ndim: int) -> None:
         n if o == 0 else data.draw(st.integers(1, 4)) for n, o in zip(lengths, offset, strict=True)
     ]
     a, b = data.draw(blocks(tuple(lengths))), data.draw(blocks(tuple(later)))
-    sides = contact(encode_faces(a), a.shape, encode_faces(b), b.shape, offset)
+    sides = contact(encode_faces(id_runs(a)), a.shape, encode_faces(id_runs(b)), b.shape, offset)
     assert sides[0].shape == sides[1].shape
     hops = connectivity - sum(map(abs, offset))
     expected = neighbours(a, b, offset, connectivity)

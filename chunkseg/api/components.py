@@ -75,5 +75,5 @@ def _label_again(
     frame: int,
     index: tuple[int, ...],
 ) -> NDArray[Any]:
-    local, _ = components(block, rule.connectivity, rule.background)
-    return look_up(local, lookups.of_block(frame, grid.number(index)))
+    runs, _ = components(block, rule.connectivity, rule.background)
+    return look_up(runs.filled(), lookups.of_block(frame, grid.number(index)))

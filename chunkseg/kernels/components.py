@@ -1,31 +1,27 @@
 """Connected components of one block, and what a record needs to know of them.
 
-Components come from cc3d (a decision-tree union-find), two- and three-dimensional, binary or
-multi-valued; boolean blocks of more dimensions from SciPy. Local ids run from 1 to n without gaps;
-which component gets which local id is of no importance, since ids are ranked by first voxel later.
+Blocks of up to three dimensions, binary or multi-valued, are labelled run by run; boolean blocks of
+more dimensions by SciPy. Local ids run from 1 to n in order of first voxel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from chunkseg.errors import KindError
 from chunkseg.kernels.compiled import compiled
-
-Local = NDArray[np.uint32]
-
-_CC3D_NEIGHBOURS = {2: {1: 4, 2: 8}, 3: {1: 6, 2: 18, 3: 26}}
+from chunkseg.kernels.linking import linked
+from chunkseg.kernels.runs import Local, Runs, id_runs
 
 
 def components(
     image: NDArray[Any], connectivity: int, background: int | None = None
-) -> tuple[Local, int]:
+) -> tuple[Runs, NDArray[np.int64]]:
     """Label the connected components of equal value in a block.
 
     Parameters
@@ -39,10 +35,11 @@ def components(
 
     Returns
     -------
-    local : uint32 array
-        0 where the background is, else an id from 1 to ``count``.
-    count : int
-        Number of components.
+    runs : Runs
+        Runs of the components' ids, from 1 in order of their first voxel in raster order;
+        background is 0.
+    first : int64 array
+        Flat C-order index within the block of the first voxel of each component.
 
     Raises
     ------
@@ -51,26 +48,18 @@ def components(
 
     Examples
     --------
-    >>> components(np.array([[1, 0, 2], [1, 0, 2]]), connectivity=1)
-    (array([[1, 0, 2],
-           [1, 0, 2]], dtype=uint32), 2)
+    >>> runs, first = components(np.array([[1, 0, 2], [1, 0, 2]]), connectivity=1)
+    >>> runs.filled().tolist(), first.tolist()
+    ([[1, 0, 2], [1, 0, 2]], [0, 2])
     """
     if image.size == 0:
-        return np.zeros(image.shape, np.uint32), 0
+        return Runs(image.shape, np.zeros(0, np.int64), np.zeros(0, np.uint32)), np.zeros(
+            0, np.int64
+        )
     image = _background_to_zero(image, background)
     if image.ndim > 3:
         return _components_nd(image, connectivity)
-    flat_axes = (1,) * max(0, 2 - image.ndim)
-    wide = np.ascontiguousarray(image.reshape(flat_axes + image.shape))
-    if wide.dtype == np.bool_:
-        # cc3d 4.1 takes a path of its own for bool that gives wrong ids, or an error, for small
-        # blocks with many components (a test shows it); its path for integers is as fast and right.
-        wide = wide.view(np.uint8)
-    neighbours = _CC3D_NEIGHBOURS[wide.ndim][connectivity]
-    local, count = cc3d.connected_components(
-        wide, connectivity=neighbours, return_N=True, out_dtype=np.uint32
-    )
-    return np.ascontiguousarray(local).reshape(image.shape), int(count)
+    return linked(image, connectivity)
 
 
 def _background_to_zero(image: NDArray[Any], background: int | None) -> NDArray[Any]:
@@ -83,7 +72,7 @@ def _background_to_zero(image: NDArray[Any], background: int | None) -> NDArray[
     return np.where(image == background, 0, np.where(image == 0, background, image))
 
 
-def _components_nd(image: NDArray[Any], connectivity: int) -> tuple[Local, int]:
+def _components_nd(image: NDArray[Any], connectivity: int) -> tuple[Runs, NDArray[np.int64]]:
     if image.dtype != np.bool_:
         raise KindError(
             f"label works on integer images of 1 to 3 dimensions, as scikit-image does; got "
@@ -91,7 +80,7 @@ def _components_nd(image: NDArray[Any], connectivity: int) -> tuple[Local, int]:
         )
     structure = ndimage.generate_binary_structure(image.ndim, connectivity)
     local, count = ndimage.label(image, structure)
-    return local.astype(np.uint32), int(count)
+    return id_runs(local.astype(np.uint32)), first_voxels(local, int(count))
 
 
 def first_voxels(local: Local, count: int) -> NDArray[np.int64]:
@@ -113,11 +102,11 @@ def _first_voxels(flat: Local, count: int) -> NDArray[np.int64]:  # pragma: no c
     return first
 
 
-def touched(local: Local, count: int, parts: Sequence[Any]) -> NDArray[np.bool_]:
-    """Which local ids (index 0: background) occur in any of the parts (slices or masks)."""
+def occurring(parts: Iterable[Local], count: int) -> NDArray[np.bool_]:
+    """Which of ``count`` local ids (index 0: background) occur in any of the arrays."""
     result = np.zeros(count + 1, np.bool_)
     for part in parts:
-        result[local[part]] = True
+        result[part] = True
     return result
 
 

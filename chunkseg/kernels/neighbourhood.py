@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.kernels.compiled import compiled
-from chunkseg.kernels.components import Local
+from chunkseg.kernels.runs import Local
 from chunkseg.kernels.windows import need_dimensions, surrounded, window_sums, window_table
 
 PERIMETER_HALO = 2

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chunkseg.geometry.boxes import Box
+from chunkseg.geometry.boxes import Box, Slices
 from chunkseg.kernels.compiled import compiled
-from chunkseg.kernels.runs import Runs
+from chunkseg.kernels.runs import Local, Runs
 from chunkseg.kernels.separable import volume_axes
 
 
@@ -51,6 +51,31 @@ def paint(
         np.array(volume_axes(box.start, 0)),
         out.dtype.type(ground),
     )
+
+
+def plane(runs: Runs, axis: int, side: int) -> Local:
+    """Ids on the first (``side`` 0) or last (-1) plane of an axis, flat in C order.
+
+    Examples
+    --------
+    >>> from chunkseg.kernels.runs import label_runs
+    >>> plane(label_runs(np.array([[7, 7, 0], [5, 7, 7]]))[1], axis=1, side=-1).tolist()
+    [0, 1]
+    """
+    part = [slice(0, n) for n in runs.shape]
+    part[axis] = slice(0, 1) if side == 0 else slice(runs.shape[axis] - 1, runs.shape[axis])
+    return within(runs, tuple(part)).reshape(-1)
+
+
+def within(runs: Runs, part: Slices) -> Local:
+    """Ids in a part of the block, given by slices with both ends and no steps."""
+    if len(runs.shape) > 3:
+        return runs.filled()[part]
+    box = Box(tuple(s.start for s in part), tuple(s.stop for s in part))
+    out = np.zeros(box.shape, np.uint32)
+    table = np.arange(int(runs.region.max(initial=0)) + 1, dtype=np.uint32)
+    paint(runs, Box.whole(runs.shape), table, out, box)
+    return out
 
 
 @compiled()

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.kernels.compiled import compiled
-from chunkseg.kernels.components import Local
 from chunkseg.kernels.separable import inner_box, volume_axes
+
+Local = NDArray[np.uint32]
 
 _STEP = 16
 
@@ -46,6 +47,11 @@ class Runs:
         """Shape with axes of length 1 put in front, up to three."""
         planes, rows, columns = (*(1,) * (3 - len(self.shape)), *self.shape)
         return planes, rows, columns
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Number of voxels of each run."""
+        return np.diff(self.stop, prepend=0)
 
     def filled(self) -> Local:
         """The block's local ids."""
@@ -95,11 +101,19 @@ def label_runs(labels: NDArray[Any]) -> tuple[NDArray[np.int64], Runs]:
 
 def id_runs(local: Local) -> Runs:
     """Runs of a block that holds local ids already."""
-    flat = np.ascontiguousarray(local).reshape(-1)
-    stop = np.empty(_count(flat, local.shape[-1]), np.int64)
-    region = np.empty(len(stop), np.uint32)
-    _find_runs(flat, local.shape[-1], stop, region)
-    return Runs(local.shape, stop, region)
+    return Runs(local.shape, *value_runs(local))
+
+
+def value_runs(image: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Where each run of equal values ends, and its value (of bool: uint8)."""
+    flat = np.ascontiguousarray(image).reshape(-1)
+    if flat.dtype == np.bool_:
+        flat = flat.view(np.uint8)
+    length = image.shape[-1] if image.ndim else 1
+    stop = np.empty(_count(flat, length), np.int64)
+    value = np.empty(len(stop), flat.dtype)
+    _find_runs(flat, length, stop, value)
+    return stop, value
 
 
 def background_runs(shape: tuple[int, ...]) -> Runs:

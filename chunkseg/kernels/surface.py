@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import marching_cubes, mesh_surface_area
 
-from chunkseg.kernels.components import Local
+from chunkseg.kernels.runs import Local
 from chunkseg.kernels.windows import need_dimensions, window, window_sums
 
 _AREA_BITS = 32

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.kernels.compiled import compiled
+from chunkseg.kernels.components import components
 
 Points = NDArray[Any]
 
@@ -127,10 +127,8 @@ def filled_voxels(mask: NDArray[np.bool_]) -> int:
     9
     """
     outside = np.pad(~mask, 1, constant_values=True)
-    pieces = cc3d.connected_components(
-        outside.view(np.uint8), connectivity=8 if mask.ndim == 2 else 26
-    )
-    return int(pieces.size - np.count_nonzero(pieces == pieces[(0,) * mask.ndim]))
+    runs, _ = components(outside, mask.ndim)
+    return outside.size - int(runs.lengths[runs.region == 1].sum())
 
 
 def row_ends(mask: NDArray[np.bool_]) -> NDArray[np.int64]:

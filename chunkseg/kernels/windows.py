@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from chunkseg.errors import KindError
 from chunkseg.kernels.compiled import compiled
-from chunkseg.kernels.components import Local
+from chunkseg.kernels.runs import Local
 from chunkseg.kernels.separable import as_volume, inner_box
 
 HALO = 1

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from chunkseg.geometry.boxes import Block, Box, Grid, Shape, Slices
 from chunkseg.kernels import components as kernels
-from chunkseg.kernels.components import Local
+from chunkseg.kernels.painting import within
+from chunkseg.kernels.runs import Runs
 from chunkseg.passes.seams import Faces, contact, encode_faces, forward_neighbours, touching_pairs
 
 
@@ -83,7 +84,7 @@ class ComponentsPass:
         core: Box,
         frame: Box,
         mask: NDArray[np.bool_] | None = None,
-    ) -> tuple[Local, ComponentsRecord]:
+    ) -> tuple[Runs, ComponentsRecord]:
         """Label one block.
 
         Parameters
@@ -97,27 +98,37 @@ class ComponentsPass:
 
         Returns
         -------
-        local : uint32 array
-            Ids within this block.
+        runs : Runs
+            Runs of the ids within this block.
         record : ComponentsRecord
         """
-        local, count = kernels.components(image, self.connectivity, self.background)
+        runs, first = kernels.components(image, self.connectivity, self.background)
         axes = _scan_axes(image.dtype, frame.shape)
-        scanned = np.ascontiguousarray(local.transpose(axes))
-        first = kernels.first_voxels(scanned, count)
+        if axes != tuple(range(image.ndim)):
+            scanned = np.ascontiguousarray(runs.filled().transpose(axes))
+            first = kernels.first_voxels(scanned, len(first))
         values = None
         if image.dtype != np.bool_:
             values = image.transpose(axes).reshape(-1)[first].astype(np.int64)
-        touches = None
-        if self.border is not None:
-            touches = kernels.touched(local, count, self.border.parts(core, frame))
-        elif mask is not None:
-            touches = kernels.touched(local, count, [~mask])
-        faces = encode_faces(local)
+        faces = encode_faces(runs)
         in_frame = _in_frame(first, core, frame.shape, axes)
-        return local, ComponentsRecord(
-            in_frame, values, touches, faces.starts, faces.ids, faces.lengths
+        return runs, ComponentsRecord(
+            in_frame,
+            values,
+            self._touches(runs, len(first), core, frame, mask),
+            faces.starts,
+            faces.ids,
+            faces.lengths,
         )
+
+    def _touches(
+        self, runs: Runs, count: int, core: Box, frame: Box, mask: NDArray[np.bool_] | None
+    ) -> NDArray[np.bool_] | None:
+        """Which local ids touch the border, or what lies outside the mask."""
+        if self.border is not None:
+            parts = [within(runs, part) for part in self.border.parts(core, frame)]
+            return kernels.occurring(parts, count)
+        return None if mask is None else kernels.occurring([runs.filled()[~mask]], count)
 
     def empty(self, core: Box, frame: Box) -> ComponentsRecord:
         """Record of a block known to hold no component."""

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.geometry.boxes import Shape
-from chunkseg.kernels.components import Local
+from chunkseg.kernels.painting import plane
+from chunkseg.kernels.runs import Local, Runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,16 @@ class Faces:
     lengths: NDArray[np.int64]
 
 
-def encode_faces(local: Local) -> Faces:
+def encode_faces(runs: Runs) -> Faces:
     """Run-length encode the outermost planes of a block of local ids."""
-    if local.size == 0:
+    ndim = len(runs.shape)
+    if not len(runs.stop):
         none = np.zeros(0, np.uint32)
-        return Faces(none, none, np.zeros(2 * local.ndim, np.int64))
+        return Faces(none, none, np.zeros(2 * ndim, np.int64))
     starts, ids, lengths = [], [], []
-    for axis in range(local.ndim):
+    for axis in range(ndim):
         for side in (0, -1):
-            flat = np.take(local, side, axis=axis).reshape(-1)
+            flat = plane(runs, axis, side)
             begin = np.flatnonzero(np.concatenate(([True], flat[1:] != flat[:-1])))
             if not flat.any():
                 begin = begin[:0]

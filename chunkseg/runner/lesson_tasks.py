@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from chunkseg.geometry.boxes import Block, Box, add_halos
 from chunkseg.kernels.painting import paint
-from chunkseg.kernels.runs import Runs, background_runs, id_runs
+from chunkseg.kernels.runs import Runs, background_runs
 from chunkseg.passes.components import ComponentsPass, ComponentsRecord
 from chunkseg.passes.measure import MeasureRecord, Measures, View
 from chunkseg.passes.steps import Blur, BlurAbove, Chain, NotZero, Step, chain_halo, run_chain
@@ -103,11 +103,11 @@ class SeedsTask:
         grown = run_chain(chain, image, read, masked, self.frame)
         inner = core.slices(origin=masked.start)
         mask = np.ascontiguousarray(grown[inner])
-        local, unsplit = self.rule.block(mask, core, self.frame)
+        runs, unsplit = self.rule.block(mask, core, self.frame)
         seeds = unsplit
         if self.erosion is not None:
-            local, seeds = self.rule.block(self.erosion(grown, inner), core, self.frame)
-        self._write(block, mask, id_runs(local))
+            runs, seeds = self.rule.block(self.erosion(grown, inner), core, self.frame)
+        self._write(block, mask, runs)
         return SeedsRecord(int(np.count_nonzero(mask)), unsplit, seeds)
 
     def _empty(self, block: Block) -> SeedsRecord:
@@ -162,8 +162,8 @@ class ObjectsTask:
         read = core.grow(self.expansion.halo, self.frame)
         inner = core.slices(origin=read.start)
         expanded = self.expansion(seeds, inner)
-        local, record = self.rule.block(expanded, core, self.frame)
-        self._write(block, seeds[inner], expanded, id_runs(local))
+        runs, record = self.rule.block(expanded, core, self.frame)
+        self._write(block, seeds[inner], expanded, runs)
         return record
 
     def _write(

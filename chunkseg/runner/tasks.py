@@ -101,9 +101,9 @@ class LabelTask:
         self, block: Block, image: NDArray[Any], mask: NDArray[np.bool_] | None = None
     ) -> ComponentsRecord:
         """Label one block."""
-        local, record = self.rule.block(image, block.core, self.frame, mask)
+        runs, record = self.rule.block(image, block.core, self.frame, mask)
         if self.sink is not None:
-            self.sink.write(block.frame, block.core, local)
+            self.sink.write(block.frame, block.core, runs.filled())
         return record
 
 

@@ -139,7 +139,7 @@ def _width(values: NDArray[Any]) -> int:
 def _read(path: Path, low: int, high: int) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
     """Ends and ids of the runs of some slabs, the ends counted from the first of them."""
     with path.open("rb") as file:
-        header = np.frombuffer(file.read(_HEADER.itemsize), _HEADER)[0]
+        (header,) = np.frombuffer(file.read(_HEADER.itemsize), _HEADER)
         if header["magic"] != _MAGIC or _without_checksum(header) != header["checksum"]:
             raise ValueError("its header is damaged")
         of_length, of_id = (int(n) for n in header["widths"])

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from chunkseg.geometry.boxes import Box, Slices
 from chunkseg.kernels import sums as kernels
-from chunkseg.kernels.components import Local
-from chunkseg.kernels.runs import Runs
+from chunkseg.kernels.runs import Local, Runs
 
 Array = NDArray[Any]
 
