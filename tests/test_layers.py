@@ -20,7 +20,6 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 HOME = {
     "numba": {"kernels"},
     "scipy": {"kernels"},
-    "cc3d": {"kernels"},
     "skimage": {"kernels"},
     "dask": {"storage", "runner", "api"},
     "dask_image": {"api"},

@@ -26,7 +26,7 @@ from chunkseg.storage.ome import Frames
 from chunkseg.storage.opening import opened_with
 from chunkseg.storage.sources import source_of
 
-_LIBRARIES = ("numpy", "scipy", "scikit-image", "dask", "zarr", "numba", "connected-components-3d")
+_LIBRARIES = ("numpy", "scipy", "scikit-image", "dask", "zarr", "numba")
 
 
 def run_facts(

@@ -1,1 +1,1 @@
-"""One NumPy block in, one out: the only place of SciPy, scikit-image, Numba and cc3d."""
+"""One NumPy block in, one out: the only place of SciPy, scikit-image and Numba."""

@@ -123,15 +123,17 @@ class _LookedUp(Region, ABC):
         return self.lookups.dtype
 
     def _read(self, spans: tuple[slice, ...]) -> NDArray[Any]:
-        result = np.empty([s.stop - s.start for s in spans], self.dtype)
         loops = [spans[axis] for axis in self.layout.looped]
         box = Box(
             tuple(spans[axis].start for axis in self.layout.spatial),
             tuple(spans[axis].stop for axis in self.layout.spatial),
         )
+        if not loops:
+            return self._frame(0, box)
+        result = np.empty([s.stop - s.start for s in spans], self.dtype)
         for position in np.ndindex(*[s.stop - s.start for s in loops]):
             index = [s.start + p for s, p in zip(loops, position, strict=True)]
-            frame = int(np.ravel_multi_index(index, self.layout.loop_shape)) if index else 0
+            frame = int(np.ravel_multi_index(index, self.layout.loop_shape))
             where = [slice(None)] * len(spans)
             for axis, p in zip(self.layout.looped, position, strict=True):
                 where[axis] = slice(p, p + 1)
