@@ -25,6 +25,7 @@ from chunkseg.errors import (
     StorageFullError,
 )
 from chunkseg.runner.calls import Call
+from chunkseg.runner.cluster import ClusterBackend
 from chunkseg.runner.execution import Execution, Failure
 from tests.faults import Faulty, OddError, attempts, counts, table
 
@@ -187,6 +188,22 @@ def test_hanging_call_is_started_on_another_worker(
     (warning,) = [r.getMessage() for r in caplog.records if r.name == "chunkseg"]
     assert re.search(r"under way: seeds, block 1; .*starting them anew", warning)
     kill_workers(client)
+
+
+def test_workers_that_hang_are_avoided(client: Any) -> None:
+    """Unless there are no others."""
+    first, second = sorted(client.nthreads())
+    assert set(workers_used(ClusterBackend(client, {first}))) == {second}
+    assert set(workers_used(ClusterBackend(client, {first, second}))) <= {first, second}
+
+
+def workers_used(backend: ClusterBackend) -> list[str]:
+    calls = {i: Call(lambda: distributed.get_worker().address, "seeds") for i in range(6)}
+    batch = backend.start(calls, None)
+    found: list[str] = []
+    while len(found) < len(calls):
+        found += [address for _, address in batch.finished(60)]
+    return found
 
 
 def test_standstill(client: Any, tmp_path: Path) -> None:

@@ -81,11 +81,10 @@ class ClusterBackend:
 
     def start(self, calls: Mapping[int, Call], at_once: int | None) -> ClusterBatch:
         """Start calls, no more than ``at_once`` of them at the same time."""
-        placing: dict[str, Any] = {}
+        others = None
         if self.avoid:
-            others = [w for w in threads_of(self.client) if w not in self.avoid]
-            placing = {"workers": others, "allow_other_workers": True} if others else {}
-        return ClusterBatch(self, calls, at_once or len(calls), placing)
+            others = [w for w in threads_of(self.client) if w not in self.avoid] or None
+        return ClusterBatch(self, calls, at_once or len(calls), others)
 
 
 class ClusterBatch:
@@ -96,11 +95,11 @@ class ClusterBatch:
         backend: ClusterBackend,
         calls: Mapping[int, Call],
         at_once: int,
-        placing: Mapping[str, Any],
+        workers: list[str] | None,
     ) -> None:
         self._backend = backend
         self._client = backend.client
-        self._placing = placing
+        self._workers = workers
         self._waiting = deque(calls.items())
         self._futures: dict[str, tuple[int, Any]] = {}
         self._ended: SimpleQueue[str] = SimpleQueue()
@@ -161,12 +160,12 @@ class ClusterBatch:
                         call.function,
                         key=new_key(call, number),
                         pure=False,
-                        **self._placing,
+                        workers=self._workers,
                     ),
                 )
         tasks = delayed_calls(lazy, on_worker)
         yield from zip(
-            tasks, self._client.compute(list(tasks.values()), **self._placing), strict=True
+            tasks, self._client.compute(list(tasks.values()), workers=self._workers), strict=True
         )
 
     def _keys(self, timeout: float) -> list[str]:
