@@ -332,16 +332,20 @@ def test_a_changed_or_lost_input_is_said(tmp_path):
     assert outcomes(out, tmp_path / "elsewhere.npy")["region labels"] == "ok"
 
 
-def test_an_input_that_can_not_be_read_in_a_region(tmp_path):
-    """Its sample is what it was, but a chunk is damaged."""
-    array = zarr.create_array(
-        tmp_path / "in.zarr", shape=STACK.shape, dtype="u2", chunks=(20, 44, 23)
-    )
+def test_an_input_that_can_not_be_read_in_a_region(tmp_path, monkeypatch):
+    """Its sample is what it was, but a chunk beside it is damaged."""
+    monkeypatch.setattr("chunkseg.storage.identity.SAMPLE_VOXELS", 1)
+    folder = tmp_path / "in.zarr"
+    array = zarr.create_array(folder, shape=STACK.shape, dtype="u2", chunks=(20, 44, 42))
     array[...] = STACK
-    cs.Workflow(erosion_radius=2).run(
-        cs.open_image(tmp_path / "in.zarr", dims="zyx"), tmp_path / "out"
-    )
+    image = cs.open_image(folder, dims="zyx")
+    cs.Workflow(erosion_radius=2).run(image, tmp_path / "out")
     assert outcomes(tmp_path / "out")["region labels"] == "ok"
+    truncated(folder / "c" / "0" / "0" / "1")
+    found = {check.name: check for check in cs.verify(tmp_path / "out", regions=1).checks}
+    assert found["input"].outcome == "ok"
+    assert found["region labels"].outcome == "not checked"
+    assert "the chunk c/0/0/1 of" in found["region labels"].detail
 
 
 def test_an_array_in_memory_has_to_be_given(tmp_path):
