@@ -16,8 +16,8 @@ import pytest
 import zarr
 from zarr.storage import FsspecStore, LoggingStore, MemoryStore, ZipStore
 
-from chunkseg.cli.cluster import add_cluster, cluster_of
-from chunkseg.cli.parser import Parser
+from chunkseg.cli.cluster import cluster_of
+from chunkseg.cli.parser import Parser, add_cluster
 from chunkseg.errors import ClusterError, ParameterError, PathError
 from chunkseg.runner import workers
 from chunkseg.runner.calls import Call
@@ -171,7 +171,6 @@ def test_options_that_contradict(given: list[str], said: str) -> None:
 
 def parsed(given: list[str]) -> argparse.Namespace:
     parser = Parser()
-    parser.add_argument("--workers", type=int)
     add_cluster(parser)
     return parser.parse_args(given)
 

@@ -14,7 +14,7 @@ import xarray as xr
 from chunkseg.api.facts import run_facts, run_identity, summary_facts, warnings_of
 from chunkseg.api.given import Given
 from chunkseg.api.result import Result
-from chunkseg.errors import KindError, ParameterError, PixelError
+from chunkseg.errors import KindError, ParameterError, PathError, PixelError
 from chunkseg.geometry.boxes import Grid, Shape, add_halos
 from chunkseg.geometry.calibration import spacing_of, unit_of
 from chunkseg.geometry.layout import Layout
@@ -26,6 +26,7 @@ from chunkseg.runner.lesson import Lesson
 from chunkseg.runner.outcome import Outcome, Seconds, add_seconds, timed
 from chunkseg.runner.staging import needs_staging, stage
 from chunkseg.runner.sweep import Input
+from chunkseg.runner.workers import probe_shared, refuse_unshared
 from chunkseg.storage.claim import claim
 from chunkseg.storage.identity import canonical
 from chunkseg.storage.ome import Frames
@@ -149,6 +150,8 @@ class Workflow(Parameters):
         identity = run_identity(
             self.as_dict(), opened, given, frames, until=until, keep=kept, mask=input_is_mask
         )
+        source, execution = Input.of(given.data, given.layout), Execution(workers)
+        refuse_unshared([source], execution.client)
         path = Path(out).expanduser()
         folder = Path(scratch).expanduser() if scratch is not None else None
         settings = {"block_shape": shape}
@@ -158,14 +161,14 @@ class Workflow(Parameters):
                 return Result.open(path)
             lesson = Lesson(
                 parameters=self,
-                image=Input.of(given.data, given.layout),
+                image=source,
                 is_mask=input_is_mask,
                 frames=frames,
                 grid=Grid.regular(given.layout.frame_shape, output.started.settings["block_shape"]),
                 output=output,
                 keep=frozenset(kept),
                 until=until,
-                execution=Execution(workers),
+                execution=execution,
                 progress=progress or (lambda name, done, total: None),
             )
             self._carry_out(lesson, opened)
@@ -176,12 +179,15 @@ class Workflow(Parameters):
         staging: Seconds = {}
         execution, output = lesson.execution, lesson.output
         try:
+            if execution.client is not None:
+                for folder in {output.path, output.scratch}:
+                    probe_shared(folder, execution.client)
             halo = self._halo(lesson.grid.ndim, lesson.is_mask)
             if needs_staging(lesson.image, lesson.block, halo, execution):
                 with timed("stage", staging):
                     lesson.image = stage(lesson.image, output, execution, lesson.progress)
             lesson.run()
-        except (ParameterError, KindError, PixelError):
+        except (ParameterError, KindError, PixelError, PathError):
             if output.standing == "new" and not lesson.any_done:
                 output.abandon()
             raise

@@ -6,27 +6,12 @@ import argparse
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from chunkseg.errors import ParameterError
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.workers import connected, local_cluster
 
 _log = logging.getLogger("chunkseg")
-
-
-def add_cluster(group: Any) -> None:
-    """Add the options to a group of a parser that has ``--workers`` already."""
-    group.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="run on the dask cluster whose scheduler this is, as tcp://host:8786",
-    )
-    group.add_argument(
-        "--cluster",
-        choices=("local",),
-        help="local: run on --workers processes of this machine instead of threads",
-    )
 
 
 @contextmanager

@@ -127,13 +127,30 @@ def _add_workflow(group: argparse._ArgumentGroup) -> None:
 
 def _add_machine(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--block-shape", metavar="Z,Y,X", type=_lengths, help="block in voxels")
-    group.add_argument("--workers", metavar="N", type=int, help="number of threads")
+    add_cluster(group)
     group.add_argument("--scratch", metavar="DIR", help="folder for what lies between the passes")
     group.add_argument(
         "--keep-scratch", action="store_true", help="leave there what lies between the passes"
     )
     group.add_argument(
         "--overwrite", action="store_true", help="replace an earlier output of chunkseg"
+    )
+
+
+def add_cluster(group: Any) -> None:
+    """Add the options that say on which machines a command runs."""
+    group.add_argument(
+        "--workers", metavar="N", type=int, help="number of threads, or of --cluster's processes"
+    )
+    group.add_argument(
+        "--cluster",
+        choices=("local",),
+        help="local: run on --workers processes of this machine instead of threads",
+    )
+    group.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="run on the dask cluster whose scheduler this is, as tcp://host:8786",
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import xarray as xr
 
 from chunkseg.api.workflow import Workflow
+from chunkseg.cli.cluster import cluster_of
 from chunkseg.cli.messages import progress
 from chunkseg.cli.parser import WORKFLOW_OPTIONS
 from chunkseg.cli.printing import result_lines, say
@@ -26,7 +27,7 @@ def command(args: argparse.Namespace) -> int:
     image = opened(args)
     if not args.input_is_mask:
         tell_labels(image)
-    with progress() as tell:
+    with cluster_of(args) as execution, progress() as tell:
         result = workflow.run(
             image,
             args.output,
@@ -34,7 +35,7 @@ def command(args: argparse.Namespace) -> int:
             until=args.until,
             keep=args.keep,
             block_shape=args.block_shape,
-            workers=args.workers,
+            workers=execution.workers,
             scratch=args.scratch,
             keep_scratch=args.keep_scratch,
             overwrite=args.overwrite,
