@@ -20,7 +20,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -185,7 +185,7 @@ def child(job: Job, point: int | None, threads: bool, told: Path) -> None:
     try:
         os.fsync = lambda number: None
         dask.config.set(scheduler=None if threads else "synchronous")
-        with points.watched() if not threads else suppress():
+        with nullcontext() if threads else points.watched():
             globals()[job.call](job)
         told.write_text(json.dumps(points.passed))
         code = 0
@@ -214,7 +214,7 @@ class Points:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Within it, what commits is watched; blocks have several chunks, passes several regions."""
+        """Within it, what commits is watched; blocks have several chunks, passes some regions."""
         from chunkseg.passes.components import ComponentsPass
         from chunkseg.passes.measure import Measures
         from chunkseg.runner import lesson, sweep
