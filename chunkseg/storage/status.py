@@ -1,4 +1,4 @@
-"""How far the run in a folder is, from what it has left there; nothing is written or locked.
+"""How far the run in a folder is, from what it has left there; nothing is written.
 
 Blocks are counted from the files of records, frames from the groups that are done. Of very large
 runs no more than ``MOST_FILES`` files are looked at for each number, which is then a lower bound
