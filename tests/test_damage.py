@@ -296,3 +296,17 @@ def test_a_stored_calibration_that_is_damaged(tmp_path: Path, junk: Any) -> None
     path = saved(tmp_path / "a.zarr", attributes={"calibration": junk}, dimension_names=names)
     with pytest.raises(FormatError, match="attribute 'calibration' is damaged"):
         open_image(path)
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_pages_of_tiff_that_go_in_a_circle(tmp_path: Path, big: bool) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, STACK, compression="zlib", metadata=None, bigtiff=big)
+    with tifffile.TiffFile(path) as tif:
+        second, last = tif.pages[1].offset, tif.pages.next_page_offset
+        size = tif.tiff.offsetsize
+    content = bytearray(path.read_bytes())
+    content[last : last + size] = second.to_bytes(size, "little")
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match=f"comes back to byte {second}"):
+        open_image(path, dims="zyx")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,6 +57,7 @@ def read(asked: Asked) -> Found:
 
 
 def _read(asked: Asked, tif: tifffile.TiffFile) -> Found:
+    _check_circle(asked.name, tif)
     if not tif.series:
         raise FormatError(f"{asked.name} is a TIFF without images")
     _check_chain(asked.name, tif)
@@ -94,6 +96,31 @@ def _chosen(asked: Asked, tif: tifffile.TiffFile, names: tuple[str, ...]) -> int
             ", ".join(names),
         )
     return 0
+
+
+def _check_circle(path: str, tif: tifffile.TiffFile) -> None:
+    """Refuse a file in whose chain of pages one comes again, which tifffile would follow on."""
+    kind, file, seen = tif.tiff, tif.filehandle, set()
+    if kind.is_ndpi:  # has offsets of its own
+        return
+    where = kind.offsetsize  # classic: byte 4, BigTIFF: byte 8
+    while offset := _number(file, where, kind.offsetformat):
+        if offset in seen:
+            raise FormatError(
+                f"{path} is damaged: its chain of pages comes back to byte {offset}; "
+                "copy the file again"
+            )
+        seen.add(offset)
+        where = offset + kind.tagnosize + kind.tagsize * _number(file, offset, kind.tagnoformat)
+
+
+def _number(file: tifffile.FileHandle, where: int, layout: str) -> int:
+    """Read a whole number of a file; 0 behind its end."""
+    if where > file.size:
+        return 0
+    file.seek(where)
+    content = file.read(struct.calcsize(layout))
+    return int(struct.unpack(layout, content)[0]) if len(content) == struct.calcsize(layout) else 0
 
 
 def _check_chain(path: str, tif: tifffile.TiffFile) -> None:
