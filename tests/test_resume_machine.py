@@ -133,10 +133,9 @@ class Resumed(RuleBasedStateMachine):
             assert not self.complete
             with pytest.raises(IncompleteError, match="no complete result"):
                 cs.Result.open(self.out)
-        except IncompleteError as error:
+        except IncompleteError:
             assert self.harmed
             assert self.former is not None
-            assert "damaged chunks of the first" in str(error)
         else:
             self.complete, self.former = True, None
             self._compare()

@@ -78,8 +78,9 @@ def claim(
     PathError
         If the folder can't be made.
     """
-    if not overwrite and not unfinished(path) and identity_at(path / RUN) == identity:
-        yield _complete(path, identity)
+    done = None if overwrite or unfinished(path) else identity_at(path / RUN)
+    if done is not None and done.same(identity):
+        yield _complete(path, done)
         return
     if path.exists() and not path.is_dir():
         raise OutputExistsError(f"{path} is a file; give a folder for the output")
@@ -162,8 +163,8 @@ class _Claim:
             return
         added_to = complete or identity_at(state / FORMER)
         lost = started is None and (state / FORMER).exists()
-        unwanted = started is not None and started.first and added_to == self.identity
-        if lost or unwanted:
+        adding = started is not None and started.first > 0
+        if lost or (adding and added_to is not None and added_to.same(self.identity)):
             restore(path)
 
     def _scratch(self) -> Path:
@@ -193,8 +194,9 @@ class _Claim:
             take_former(path)
         else:
             refuse_foreign(path)
-        if started.identity.grown(identity):
-            started = replace(started, identity=identity)
+        known = started.identity.updated(identity)
+        if known != started.identity:
+            started = replace(started, identity=known)
             started.write(self.state)
         for stray in self.state.rglob("*.partial"):
             stray.unlink(missing_ok=True)

@@ -2,8 +2,9 @@
 
 Facts (input, workflow, what was asked for, the version of our results) are compared one by one, so
 that a refusal can name what changed. Each frame adds a digest of a sample of its voxels: a frame of
-at most ``SAMPLE_VOXELS`` voxels whole, a larger one in a few small boxes. Everything is hashed
-here, from plain bytes and canonical JSON; dask's names and tokens change between interpreters.
+at most ``SAMPLE_VOXELS`` voxels whole, a larger one in a few small boxes; of a frame damaged
+there nothing can be told. Everything is hashed here, from plain bytes and canonical JSON; dask's
+names and tokens change between interpreters.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from typing import Any
 
 import numpy as np
 
+from chunkseg.errors import FormatError
 from chunkseg.geometry.boxes import Box, Shape
 from chunkseg.geometry.layout import Layout
 
 RESULTS_VERSION = 1
 SAMPLE_VOXELS = 2**18
+UNREADABLE = "unreadable"
 _SAMPLE_EDGE = 16
 _PLACES = (1 / 6, 1 / 2, 5 / 6)
 
@@ -46,7 +49,7 @@ class Identity:
     def of(cls, facts: Mapping[str, Any], data: Any, layout: Layout) -> Identity:
         """Take down the facts, and a sample of each frame of an array (a source, or dask's)."""
         plain = json.loads(canonical({"results version": RESULTS_VERSION, **facts}))
-        digests = tuple(frame_digest(data, layout, frame) for frame in range(layout.frames))
+        digests = tuple(_digest_or_none(data, layout, frame) for frame in range(layout.frames))
         return cls(plain, digests)
 
     @classmethod
@@ -75,7 +78,8 @@ class Identity:
         ]
         if len(now.frames) < len(self.frames):
             found.append(f"there were {len(self.frames)} frames and are {len(now.frames)}")
-        other = [t for t, (a, b) in enumerate(zip(self.frames, now.frames, strict=False)) if a != b]
+        pairs = enumerate(zip(self.frames, now.frames, strict=False))
+        other = [t for t, (a, b) in pairs if a != b and UNREADABLE not in (a, b)]
         if other:
             frames = f"frame {other[0]}" if len(other) == 1 else f"{len(other)} frames"
             where = f" of {frames}" if len(self.frames) > 1 else ""
@@ -85,6 +89,22 @@ class Identity:
     def grown(self, now: Identity) -> bool:
         """Whether a later run has more frames."""
         return len(now.frames) > len(self.frames)
+
+    def same(self, now: Identity) -> bool:
+        """Whether a later run is this one, as far as can be told."""
+        return not self.changes(now) and not self.grown(now)
+
+    def updated(self, now: Identity) -> Identity:
+        """Take over what a later run that goes on with this one knows more of its frames.
+
+        Examples
+        --------
+        >>> Identity({}, ("a", UNREADABLE)).updated(Identity({}, (UNREADABLE, "b", "c"))).frames
+        ('a', 'b', 'c')
+        """
+        pairs = zip(self.frames, now.frames, strict=False)
+        known = [b if a == UNREADABLE else a for a, b in pairs]
+        return Identity(self.facts, (*known, *now.frames[len(known) :]))
 
 
 def canonical(content: Any) -> str:
@@ -100,6 +120,13 @@ def canonical(content: Any) -> str:
 
 def _said(facts: Mapping[str, Any], name: str) -> str:
     return repr(facts[name]) if name in facts else "not given"
+
+
+def _digest_or_none(data: Any, layout: Layout, frame: int) -> str:
+    try:
+        return frame_digest(data, layout, frame)
+    except FormatError:
+        return UNREADABLE
 
 
 def frame_digest(data: Any, layout: Layout, frame: int, boxes: Sequence[Box] | None = None) -> str:
