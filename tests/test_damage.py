@@ -310,3 +310,17 @@ def test_pages_of_tiff_that_go_in_a_circle(tmp_path: Path, big: bool) -> None:
     path.write_bytes(content)
     with pytest.raises(FormatError, match=f"comes back to byte {second}"):
         open_image(path, dims="zyx")
+
+
+def test_a_page_that_is_not_like_the_others(tmp_path: Path) -> None:
+    """Its tags are read again when it is decoded."""
+    path = tmp_path / "a.tif"
+    kind: dict[str, Any] = {"metadata": {"axes": "ZYX"}, "photometric": "minisblack"}
+    tifffile.imwrite(path, STACK, compression="zlib", ome=True, **kind)
+    opened = open_image(path, **UM)
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        tif.pages.useframes = False
+        tif.pages[3].tags[257].overwrite(2**31)  # type: ignore[union-attr]
+    np.testing.assert_array_equal(opened[:3], STACK[:3])
+    with pytest.raises(FormatError, match=r"page of shape \(2147483648, 24\) where the others"):
+        open_image(path, **UM)[3].compute(scheduler="synchronous")

@@ -19,9 +19,11 @@ import zarr
 from zarr.core.sync import collect_aiterator
 
 from chunkseg.errors import ChunksegError, FormatError
-from chunkseg.geometry.boxes import Slices
+from chunkseg.geometry.boxes import Shape, Slices
 
 MOST_LISTED = 5
+_SMALL_SEGMENT = 2**24
+_MOST_COMPRESSED = 100_000
 
 
 @contextmanager
@@ -90,6 +92,37 @@ def _culprit(array: zarr.Array[Any], spans: Slices) -> str:
 
 def _key(array: zarr.Array[Any], index: tuple[int, ...]) -> str:
     return str(array.metadata.encode_chunk_key(index))
+
+
+def check_page(path: str, page: Any, shape: Shape) -> None:
+    """Refuse a TIFF page whose tags can't be right, before gigabytes are allocated for a few bytes.
+
+    Parameters
+    ----------
+    path
+        The file, for the message.
+    page
+        The page, as tifffile has it.
+    shape
+        What the page is expected to hold.
+
+    Raises
+    ------
+    FormatError
+        If the page has another size, or its tiles or strips can't be what its tags announce.
+    """
+    size = math.prod(page.chunks) * page.dtype.itemsize
+    stored = max(page.databytecounts, default=0)
+    wanted = math.prod(page.chunked)
+    if math.prod(page.shape) != math.prod(shape):
+        wrong = f"a page of shape {page.shape} where the others have {shape}"
+    elif size > max(_SMALL_SEGMENT, _MOST_COMPRESSED * stored):
+        wrong = f"tiles or strips of {size} bytes stored in {stored}"
+    elif len(page.dataoffsets) < wanted:
+        wrong = f"{wanted} tiles or strips in a page and tells where {len(page.dataoffsets)} are"
+    else:
+        return
+    raise FormatError(f"{path} announces {wrong}; its tags are damaged, copy it again")
 
 
 @dataclass(frozen=True, slots=True)

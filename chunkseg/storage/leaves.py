@@ -22,7 +22,7 @@ from zarr.storage import LocalStore
 from chunkseg.errors import FormatError
 from chunkseg.geometry.boxes import Box, Shape, Slices
 from chunkseg.storage.cache import CHUNKS, file_state, read_through
-from chunkseg.storage.damage import naming_chunk, naming_part
+from chunkseg.storage.damage import check_page, naming_chunk, naming_part
 
 Array = np.ndarray[Any, Any]
 DType = np.dtype[Any]
@@ -242,8 +242,10 @@ class TiffSource(Region):
         what = f"the page at byte {self.offset} of {self.path}"
         with naming_part(what, spans), tifffile.TiffFile(self.path) as tif:
             tif.filehandle.seek(self.offset)
-            page = tifffile.TiffPage(tif, index=0).asarray(maxworkers=1)
-            return np.array(page.reshape(self.shape)[spans], dtype=self.dtype, order="C")
+            page = tifffile.TiffPage(tif, index=0)
+            check_page(self.path, page, self.shape)
+            pixels = page.asarray(maxworkers=1).reshape(self.shape)
+            return np.array(pixels[spans], dtype=self.dtype, order="C")
 
     def _key(self, cell: Shape) -> Hashable:
         return self.path, self.offset, file_state(self.path)

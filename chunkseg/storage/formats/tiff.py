@@ -23,6 +23,7 @@ from chunkseg.errors import FormatError
 from chunkseg.geometry.boxes import Shape
 from chunkseg.geometry.calibration import Calibration
 from chunkseg.geometry.units import is_unit
+from chunkseg.storage.damage import check_page
 from chunkseg.storage.formats import omexml
 from chunkseg.storage.formats.asked import Asked
 from chunkseg.storage.formats.found import Found, check_level, known_axes, number_of, reading
@@ -31,8 +32,6 @@ from chunkseg.storage.sources import FileSource, Source, Stack, TiffSource
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _PER_CENTIMETRE = 3
-_SMALL_SEGMENT = 2**24
-_MOST_COMPRESSED = 100_000
 
 logger = logging.getLogger("chunkseg")
 
@@ -53,11 +52,11 @@ def read(asked: Asked) -> Found:
         If the level (of a pyramidal TIFF) or the series does not exist.
     """
     with reading(asked.name, "TIFF"), tifffile.TiffFile(asked.path) as tif:
+        _check_circle(asked.name, tif)
         return _read(asked, tif)
 
 
 def _read(asked: Asked, tif: tifffile.TiffFile) -> Found:
-    _check_circle(asked.name, tif)
     if not tif.series:
         raise FormatError(f"{asked.name} is a TIFF without images")
     _check_chain(asked.name, tif)
@@ -186,27 +185,8 @@ def _page_source(page: Any, series: tifffile.TiffPageSeries, shape: Shape) -> So
     if page.is_final:
         stored = series.dtype.newbyteorder(page.parent.byteorder)
         return FileSource(file, page.dataoffsets[0], stored, shape)
-    _check_segments(file, page)
+    check_page(file, page, shape)
     return TiffSource(file, page.offset, series.dtype.newbyteorder("="), shape)
-
-
-def _check_segments(path: str, page: Any) -> None:
-    """Refuse a compressed page whose tiles or strips can't be what its tags announce.
-
-    A damaged number there would have gigabytes allocated for a few bytes.
-    """
-    size = math.prod(page.chunks) * page.dtype.itemsize
-    stored = max(page.databytecounts, default=0)
-    if size > max(_SMALL_SEGMENT, _MOST_COMPRESSED * stored):
-        raise FormatError(
-            f"{path} announces tiles or strips of {size} bytes stored in {stored}; its tags are "
-            "damaged, copy it again"
-        )
-    if len(page.dataoffsets) < math.prod(page.chunked):
-        raise FormatError(
-            f"{path} announces {math.prod(page.chunked)} tiles or strips in a page and tells "
-            f"where {len(page.dataoffsets)} are; its tags are damaged, copy it again"
-        )
 
 
 def _metadata(
