@@ -47,7 +47,7 @@ def lease(folder: Path) -> Iterator[None]:
 
 def _acquired(folder: Path) -> filelock.BaseFileLock:
     """Take the lock; again, if a holder that has just ended removed the folder with it."""
-    lock = filelock.FileLock(folder / LOCK, timeout=0)
+    lock = filelock.FileLock(folder / LOCK, timeout=PATIENCE)
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
