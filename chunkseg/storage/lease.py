@@ -22,6 +22,8 @@ from chunkseg.errors import BusyError, PathError
 LEASE = "lease"
 LOCK = f"{LEASE}.lock"
 HOLDER = f"{LEASE}.json"
+PATIENCE = 0.3
+"""Seconds to wait for a lease: who only looks whether it is held takes it for an instant."""
 
 
 @contextmanager
