@@ -27,7 +27,7 @@ from chunkseg.geometry.layout import Layout
 from chunkseg.storage.commit import committed
 
 METADATA = "zarr.json"
-LARGEST_CHUNK_EDGE = {1: 2**18, 2: 512, 3: 64}
+LARGEST_CHUNK_EDGE = {1: 2**18, 2: 1024, 3: 128}
 
 
 def chunk_shape(block: Sequence[int]) -> Shape:
