@@ -223,8 +223,8 @@ class Points:
 
         arrays.LARGEST_CHUNK_EDGE.update({2: 2, 3: 2})
         lesson.REGION_BLOCKS = sweep.REGION_BLOCKS = 12  # type: ignore[attr-defined]
-        arrays.Sink.write = self._writing(arrays.Sink.write, _chunks)  # type: ignore[method-assign]
-        RunStore.write = self._writing(RunStore.write, _runs)  # type: ignore[method-assign]
+        arrays.Sink.write = self._writing(arrays.Sink.write, chunks)  # type: ignore[method-assign]
+        RunStore.write = self._writing(RunStore.write, runs)  # type: ignore[method-assign]
         for name in ("replace", "rename"):
             setattr(Path, name, self._moving(getattr(Path, name)))
         Path.unlink = self._removing(Path.unlink)  # type: ignore[method-assign]
@@ -246,7 +246,7 @@ class Points:
             self("before a write")
             write(sink, frame, box, data)
             if self.next_is_last:
-                _cut(files(sink, frame, box))
+                cut(files(sink, frame, box))
             self("inside a write")
             self("after a write")
 
@@ -301,7 +301,7 @@ def _chunk(path: Path) -> bool:
     return "c" in path.parts
 
 
-def _chunks(sink: Any, frame: int, box: Any) -> list[Path]:
+def chunks(sink: Any, frame: int, box: Any) -> list[Path]:
     import itertools
 
     spans = sink.layout.slices(frame, box)
@@ -313,11 +313,11 @@ def _chunks(sink: Any, frame: int, box: Any) -> list[Path]:
     return [folder / encode(index) for index in itertools.product(*ranges)]
 
 
-def _runs(store: Any, frame: int, box: Any) -> list[Path]:
+def runs(store: Any, frame: int, box: Any) -> list[Path]:
     return [store._file(frame, box)]
 
 
-def _cut(files: list[Path]) -> None:
+def cut(files: list[Path]) -> None:
     """Let the last file be missing, if there are several, and cut the one before it short."""
     if len(files) > 1:
         os.unlink(files.pop())
