@@ -264,12 +264,20 @@ def restore(path: Path) -> None:
         frames = len(json.loads((state / FORMER).read_text(encoding="utf-8"))["frames"])
         for there, taken in reversed(_former_places(path)):
             if taken.is_dir():
-                array = opened_array(taken / "0")
-                array.resize((frames, *array.shape[1:]))
+                _shorten(taken / "0", frames)
             if taken.exists():
                 taken.replace(there)
         flush(path)
     clear_run(path)
+
+
+def _shorten(path: Path, frames: int) -> None:
+    """Let an array have its first frames only."""
+    array = opened_array(path)
+    array.resize((frames, *array.shape[1:]))
+    for folder in (path / "c").iterdir():
+        if int(folder.name) >= frames:
+            shutil.rmtree(folder)
 
 
 def _former_places(path: Path) -> list[tuple[Path, Path]]:
