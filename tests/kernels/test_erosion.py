@@ -11,7 +11,7 @@ from skimage.morphology import ball, disk
 
 from chunkseg.errors import KindError, ParameterError
 from chunkseg.geometry.boxes import Box, Grid
-from chunkseg.kernels.erosion import erode_ball
+from chunkseg.kernels.erosion import erode_ball, erosion_halo
 
 FOOTPRINTS = {1: lambda r: np.ones(2 * r + 1, bool), 2: disk, 3: ball}
 
@@ -151,3 +151,92 @@ def test_the_radius_is_not_negative():
 def test_inner_is_checked():
     with pytest.raises(ParameterError, match="inner must be"):
         erode_ball(np.ones((3, 3), bool), 1, (slice(None),))
+
+
+SPACINGS = [(1.0, 1.0, 1.0), (0.1, 0.1, 0.1), (0.29, 0.26, 0.26), (3.0, 0.1, 0.7), (0.3, 1 / 3, 1)]
+
+
+def physical_oracle(mask, radius, spacing):
+    if mask.all():
+        return mask
+    return ndimage.distance_transform_edt(mask, sampling=spacing) > radius
+
+
+@st.composite
+def radii(draw, spacing):
+    """Any, or one that is just the distance between two voxels."""
+    if draw(st.booleans()):
+        return draw(st.floats(0, 5))
+    steps = [draw(st.integers(0, 6)) * size for size in spacing]
+    return float(np.sqrt(np.add.reduce(np.square(steps))))
+
+
+@given(mask=masks(), data=st.data())
+@settings(deadline=None, max_examples=150)
+def test_with_spacing_equals_the_distance_transform_in_any_blocks(mask, data):
+    spacing = data.draw(st.sampled_from(SPACINGS))[: mask.ndim]
+    radius = data.draw(radii(spacing))
+    expected = physical_oracle(mask, radius, spacing)
+    assert_same(erode_ball(mask, radius, spacing=spacing), expected)
+    grid = Grid.regular(mask.shape, [data.draw(st.integers(1, n)) for n in mask.shape])
+    halo = erosion_halo(radius, spacing, mask.ndim)
+    for block in grid.overlapping(grid.frame):
+        grown = block.core.grow(halo, grid.frame)
+        inner = block.core.slices(grown.start)
+        part = erode_ball(mask[grown.slices()], radius, inner, spacing)
+        assert_same(part, expected[block.core.slices()])
+
+
+@pytest.mark.parametrize("steps", [(3, 4), (5, 0), (0, 5), (6, 8), (5, 12)])
+@pytest.mark.parametrize("size", [0.1, 0.26, 0.7, 1e-90, 1e90])
+def test_a_radius_of_rounded_lengths_is_compared_as_scipy_does(steps, size):
+    mask = np.ones((30, 30), bool)
+    mask[15, 15] = False
+    radius = float(np.hypot(*steps)) * size
+    for at in (np.nextafter(radius, 0), radius, np.nextafter(radius, np.inf)):
+        expected = physical_oracle(mask, at, (size, size))
+        assert_same(erode_ball(mask, at, spacing=(size, size)), expected)
+
+
+def test_a_spacing_of_one_takes_fractions():
+    mask = np.ones((9, 9), bool)
+    mask[4, 4] = False
+    expected = np.hypot(*np.mgrid[-4:5, -4:5]) > 1.5
+    assert_same(erode_ball(mask, 1.5, spacing=(1, 1)), expected)
+
+
+def test_a_far_physical_radius_leaves_nothing():
+    mask = np.ones((5, 6, 7), bool)
+    mask[4, 5, 6] = False
+    for radius in (100.0, 1e300, np.inf):
+        assert not erode_ball(mask, radius, spacing=(0.5, 0.1, 1e-3)).any()
+
+
+def test_four_axes_with_spacing():
+    mask = np.random.default_rng(0).random((5, 5, 5, 5)) < 0.98
+    spacing = (1.0, 0.5, 0.25, 2.0)
+    assert_same(erode_ball(mask, 0.6, spacing=spacing), physical_oracle(mask, 0.6, spacing))
+
+
+def test_the_halo_of_a_physical_radius():
+    assert erosion_halo(1.3, (0.29, 0.26, 0.1), 3) == (4, 5, 13)
+    assert erosion_halo(0, (0.1,), 1) == (0,)
+    assert erosion_halo(np.inf, (0.1,), 1) == (2**62,)
+
+
+@pytest.mark.parametrize("spacing", [(1.0,), (1.0, 0.0), (1.0, float("nan")), (1.0, 1e101)])
+def test_the_spacing_is_checked(spacing):
+    with pytest.raises(ParameterError, match="spacing must be 2 sizes"):
+        erode_ball(np.ones((3, 3), bool), 1, spacing=spacing)
+
+
+@pytest.mark.parametrize("radius", ["1", None, 1j])
+def test_a_physical_radius_is_a_number(radius):
+    with pytest.raises(KindError, match="radius must be a number"):
+        erode_ball(np.ones((3, 3), bool), radius, spacing=(1, 1))
+
+
+@pytest.mark.parametrize("radius", [-0.5, float("nan")])
+def test_a_physical_radius_is_not_negative(radius):
+    with pytest.raises(ParameterError, match="0 or larger"):
+        erode_ball(np.ones((3, 3), bool), radius, spacing=(1, 1))
