@@ -117,7 +117,7 @@ def test_sigkill_of_a_worker(
 
 
 def allocate(megabytes: int) -> int:
-    memory = bytearray(os.urandom(2**20) * megabytes)
+    memory = bytearray(os.urandom(2**20)) * megabytes
     time.sleep(2)
     return len(memory) // 2**20
 
@@ -161,7 +161,8 @@ def test_adaptive_down_to_one(image: tuple[Path, np.ndarray[Any, Any]], tmp_path
     def tell(name: str, done: int, total: int) -> None:
         widths.add(len(client.nthreads()))
         if name == "seeds" and done == 5:
-            made.adapt(minimum=1, maximum=1)
+            made.adapt(minimum=1, maximum=1, interval="100 ms", wait_count=1)
+        time.sleep(0.2)
 
     with cluster(3) as (made, client):
         run_and_compare(image, tmp_path / "out", tell)
