@@ -99,6 +99,22 @@ PARAMETERS: dict[str, tuple[Callable[[], Any], str]] = {
     "radius 1.5": (lambda: cs.binary_erosion(MASK, radius=1.5), "radius must be a whole.*1.5"),
     "radius NaN": (lambda: cs.binary_erosion(MASK, radius=np.nan), "whole number.*nan"),
     "radius infinite": (lambda: cs.erosion(MASK, radius=np.inf), "whole number.*inf"),
+    "radius too short": (
+        lambda: cs.binary_erosion(MASK, radius=-0.5, spacing=1),
+        "radius must be 0 or larger and finite; got -0.5",
+    ),
+    "radius endless": (
+        lambda: cs.erosion(MASK, radius=np.inf, spacing=1),
+        "radius must be 0 or larger and finite; got inf",
+    ),
+    "erosion spacing": (
+        lambda: cs.binary_erosion(MASK, radius=1, spacing=(1, 0)),
+        "spacing must be positive",
+    ),
+    "spacing of a footprint": (
+        lambda: cs.binary_erosion(MASK, np.ones((3, 3)), spacing=1),
+        "spacing goes with radius",
+    ),
     "iterations": (lambda: cs.binary_erosion(MASK, iterations=0), "iterations.*at least 1; got 0"),
     "footprint and radius": (
         lambda: cs.binary_erosion(MASK, np.ones((3, 3)), radius=1),

@@ -64,6 +64,23 @@ def test_binary_erosion_by_a_radius(data):
 
 @some
 @given(st.data())
+def test_binary_erosion_by_a_physical_radius(data):
+    mask = data.draw(masks())
+    radius = data.draw(st.one_of(st.floats(0, 3), st.sampled_from([0.26, 1.3, 0.29 * 3])))
+    spacing = data.draw(st.sampled_from([(0.29, 0.26, 0.26), (2.5, 0.7, 0.7), (1, 1, 1)]))
+    times, spacing = data.draw(st.integers(1, 2)), spacing[-mask.ndim :]
+    expected = mask
+    for _ in range(times):
+        if not expected.all():
+            expected = ndi.distance_transform_edt(expected, sampling=spacing) > radius
+    lazy = cs.binary_erosion(
+        data.draw(chunked(mask)), radius=radius, iterations=times, spacing=spacing
+    )
+    assert_same(lazy.compute(), expected)
+
+
+@some
+@given(st.data())
 def test_binary_erosion_by_a_footprint(data):
     mask = data.draw(masks())
     lengths = [data.draw(st.integers(1, 4)) for _ in mask.shape]

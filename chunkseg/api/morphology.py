@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,19 +12,21 @@ from dask_image import ndmorph
 from numpy.typing import NDArray
 
 from chunkseg.api.given import Given, Lazy, at_least_halo, map_step
-from chunkseg.api.numbers import whole
+from chunkseg.api.numbers import number, whole
 from chunkseg.errors import KindError, ParameterError
 from chunkseg.passes.steps import ErodeBall
 
 Footprint = NDArray[Any] | Sequence[tuple[NDArray[Any], int]]
+Spacing = float | Sequence[float] | str
 
 
 def binary_erosion(
     image: Any,
     footprint: Footprint | None = None,
     *,
-    radius: int | None = None,
+    radius: float | None = None,
     iterations: int = 1,
+    spacing: Spacing | None = None,
 ) -> Lazy:
     """Erode a mask, lazily: by a ball or disk of a radius, or by any footprint.
 
@@ -34,11 +37,15 @@ def binary_erosion(
     footprint : array, or sequence of (array, int), optional
         The neighbourhood, of as many axes as a frame; or several, each with the number of times it
         is applied. Without ``footprint`` and ``radius``: the cross of direct neighbours.
-    radius : int, optional
+    radius : float, optional
         Erode by ``skimage.morphology.ball(radius)`` (3-D) or ``disk(radius)`` (2-D) with a kernel
-        whose cost does not follow the footprint's size. 0 returns the mask.
+        whose cost does not follow the footprint's size: a whole number of voxels or, with
+        ``spacing``, any length in its unit. 0 returns the mask.
     iterations : int
         How many times to erode.
+    spacing : float, sequence of float or "coords", optional
+        Size of a voxel, for all axes of a frame or one per axis, or that of the image's
+        coordinates; with ``radius`` only.
 
     Returns
     -------
@@ -47,8 +54,9 @@ def binary_erosion(
     Raises
     ------
     ParameterError
-        For a radius that is negative or not whole, for fewer than one iteration, for both
-        ``footprint`` and ``radius``, or a footprint of other dimensions than a frame.
+        For a radius that is negative or, without ``spacing``, not whole, for fewer than one
+        iteration, for both ``footprint`` and ``radius``, for ``spacing`` without ``radius`` or
+        not positive, or a footprint of other dimensions than a frame.
     KindError
         For a radius that is no number.
 
@@ -57,7 +65,9 @@ def binary_erosion(
     Equal to :func:`skimage.morphology.binary_erosion` (scikit-image 0.26, which drops
     that name in 0.28) and to :func:`skimage.morphology.erosion` of a mask: outside the image counts
     as foreground, and so nothing is eroded from the image's edges. An even-sized footprint is
-    padded at its end, as ``binary_erosion`` does.
+    padded at its end, as ``binary_erosion`` does. With ``spacing``, what is left is farther than
+    the radius from any background voxel, as ``scipy.ndimage.distance_transform_edt(frame,
+    sampling=spacing) > radius`` has it; a frame without background stays whole.
 
     Examples
     --------
@@ -65,14 +75,18 @@ def binary_erosion(
     >>> mask = np.zeros((5, 7), bool); mask[1:4, 1:6] = True
     >>> int(cs.binary_erosion(mask, radius=1).sum().compute())
     3
+    >>> int(cs.binary_erosion(mask, radius=0.6, spacing=(1, 0.5)).sum().compute())
+    9
     """
     given = Given.of(image, "mask")
     times = whole(iterations, "iterations", least=1)
     if radius is not None:
         if footprint is not None:
             raise ParameterError("give either footprint or radius, not both")
-        step = ErodeBall(whole(radius, "radius", least=0), given.layout.ndim, times)
+        step = _ball(given, radius, times, spacing)
         return given.back(map_step(_as_mask(given), step, bool))
+    if spacing is not None:
+        raise ParameterError("spacing goes with radius; a footprint is made of voxels")
     footprints = [(_odd(f), n) for f, n in _footprints(footprint, given.layout.ndim)]
     return given.back(_erode(_as_mask(given), footprints, times))
 
@@ -81,15 +95,16 @@ def erosion(
     image: Any,
     footprint: Footprint | None = None,
     *,
-    radius: int | None = None,
+    radius: float | None = None,
     iterations: int = 1,
+    spacing: Spacing | None = None,
 ) -> Lazy:
     """Erode a mask, lazily; the same as :func:`binary_erosion`, for boolean images only.
 
     Parameters
     ----------
     image : DataArray, dask or NumPy array of bool
-    footprint, radius, iterations
+    footprint, radius, iterations, spacing
         As in :func:`binary_erosion`.
 
     Returns
@@ -123,7 +138,18 @@ def erosion(
                 "erosion needs footprints of odd lengths; pad yours with a row of zeros on the "
                 "side you mean"
             )
-    return binary_erosion(image, footprint, radius=radius, iterations=iterations)
+    return binary_erosion(image, footprint, radius=radius, iterations=iterations, spacing=spacing)
+
+
+def _ball(given: Given, radius: float, times: int, spacing: Spacing | None) -> ErodeBall:
+    if spacing is None:
+        return ErodeBall(whole(radius, "radius", least=0), given.layout.ndim, times)
+    length, sizes = float(number(radius, "radius")), given.spacing(spacing)
+    if not 0 <= length < math.inf:
+        raise ParameterError(f"radius must be 0 or larger and finite; got {radius!r}")
+    if min(sizes) <= 0:
+        raise ParameterError(f"spacing must be positive; got {spacing!r}")
+    return ErodeBall(length, given.layout.ndim, times, sizes)
 
 
 def _as_mask(given: Given) -> Given:

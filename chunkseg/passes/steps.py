@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from chunkseg.geometry.boxes import Box, Shape, Slices, add_halos
 from chunkseg.kernels.blur import gaussian, gaussian_halo, gaussian_parts
-from chunkseg.kernels.erosion import erode_ball
+from chunkseg.kernels.erosion import erode_ball, erosion_halo
 from chunkseg.kernels.expansion import expand_labels, expansion_halo
 
 
@@ -105,22 +105,27 @@ class NotZero:
 
 @dataclass(frozen=True, slots=True)
 class ErodeBall:
-    """Erosion of a mask by a ball or disk of ``radius`` voxels, ``iterations`` times."""
+    """Erosion of a mask by a ball or disk, ``iterations`` times.
 
-    radius: int
+    The radius is in voxels, or in the unit of ``spacing``.
+    """
+
+    radius: float
     ndim: int
     iterations: int = 1
+    spacing: tuple[float, ...] | None = None
 
     @property
     def halo(self) -> Shape:
-        """Return the radius, once per iteration."""
-        return (self.radius * self.iterations,) * self.ndim
+        """Return the voxels that the radius spans along each axis, once per iteration."""
+        once = erosion_halo(self.radius, self.spacing, self.ndim)
+        return tuple(n * self.iterations for n in once)
 
     def __call__(self, array: NDArray[Any], inner: Slices) -> NDArray[Any]:
         """Erode."""
         for _ in range(self.iterations - 1):
-            array = erode_ball(array, self.radius)
-        return erode_ball(array, self.radius, inner=inner)
+            array = erode_ball(array, self.radius, spacing=self.spacing)
+        return erode_ball(array, self.radius, inner, self.spacing)
 
 
 @dataclass(frozen=True, slots=True)
