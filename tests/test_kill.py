@@ -84,6 +84,12 @@ class Bench:
     def here(self) -> Job:
         return replace(self.job, out=str(self.out))
 
+    @property
+    def rest(self) -> Job:
+        """What is done after an interruption: the same, but for overwriting."""
+        options = {k: v for k, v in self.job.options.items() if k != "overwrite"}
+        return replace(self.here, options=options)
+
     def clean(self) -> None:
         shutil.rmtree(self.out, ignore_errors=True)
         if self.begun is not None:
@@ -94,10 +100,10 @@ class Bench:
     def disturbed(self, *points: int) -> None:
         """Exit at a point, at others of what is left to do then, and go on to the end."""
         self.clean()
-        for point in points:
-            self.server.exit_at(self.here, point)
-        rest = replace(self.here, options={**self.job.options, "overwrite": False})
-        self.server.run(rest if "overwrite" in self.job.options else self.here)
+        self.server.exit_at(self.here, points[0])
+        for point in points[1:]:
+            self.server.exit_at(self.rest, point)
+        self.server.run(self.rest)
         found = contents(self.out)
         differing = [n for n in {*found, *self.whole} if found.get(n, 0) != self.whole.get(n, 0)]
         assert not differing, [self.points[n] for n in points]
@@ -151,11 +157,20 @@ def test_every_point_of_a_stack(server: Server, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
-def test_every_point_of_every_kind_of_run(name: str, server: Server, tmp_path: Path) -> None:
+def test_each_third_point_of_every_kind_of_run(name: str, server: Server, tmp_path: Path) -> None:
     bench = Bench(server, VARIANTS[name], tmp_path)
     bench.undisturbed()
-    for point in range(len(bench.points)):
+    for point in range(1, len(bench.points), 3):
         bench.disturbed(point)
+
+
+@pytest.mark.slow
+def test_killed_twice(server: Server, tmp_path: Path) -> None:
+    bench = Bench(server, VARIANTS["frames of blocks"], tmp_path)
+    bench.undisturbed()
+    for first in range(2, len(bench.points), 17):
+        for second in (0, 5, 25):
+            bench.disturbed(first, second)
 
 
 @pytest.mark.slow

@@ -59,7 +59,7 @@ class Wanted:
             return "shape of a frame was"
         both = min(len(self.movie), len(now.movie))
         if (self.movie[:both] != now.movie[:both]).any():
-            return "the voxels of"
+            return "the voxels"
         return "there were" if len(self.movie) > len(now.movie) else None
 
 

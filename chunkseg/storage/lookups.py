@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from chunkseg.errors import ScratchError
 from chunkseg.geometry.boxes import Box, Grid
 from chunkseg.geometry.layout import Layout
 from chunkseg.kernels.components import look_up
@@ -90,8 +91,11 @@ class Lookups:
     def _load(self) -> _Tables:
         if not isinstance(self.tables, Path):
             return self.tables
-        state = (self.tables / "table.npy").stat()
-        return _mapped(self.tables, (state.st_ino, state.st_mtime_ns))
+        try:
+            state = (self.tables / "table.npy").stat()
+            return _mapped(self.tables, (state.st_ino, state.st_mtime_ns))
+        except (OSError, ValueError) as error:
+            raise ScratchError(f"{self.tables} can't be read: {error}") from error
 
 
 def _save(path: Path, array: NDArray[Any]) -> None:
