@@ -7,9 +7,13 @@ import json
 from tests.benchmarks import end_to_end, measures, merge_measures, reading
 
 
-def test_end_to_end(capsys):
-    end_to_end.main(["--edge", "48", "--repeat", "1"])
-    assert "labels equal" in capsys.readouterr().out
+def test_end_to_end(capsys, tmp_path):
+    options = ["--edge", "48", "--repeat", "1", "--json", str(tmp_path / "figures.json")]
+    end_to_end.main(options)
+    assert "DIFFER" not in capsys.readouterr().out
+    found = json.loads((tmp_path / "figures.json").read_text())
+    assert all(found["labels equal"].values())
+    assert {"lesson", "chunkseg"} <= set(found["sides"])
 
 
 def test_reading(capsys):
