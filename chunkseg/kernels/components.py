@@ -110,6 +110,13 @@ def occurring(parts: Iterable[Local], count: int) -> NDArray[np.bool_]:
     return result
 
 
+def sizes(runs: Runs, count: int) -> NDArray[np.int64]:
+    """Number of voxels of each of ``count`` local ids."""
+    result = np.zeros(count + 1, np.int64)
+    np.add.at(result, runs.region, runs.lengths)
+    return result[1:]
+
+
 def look_up(local: Local, table: NDArray[Any]) -> NDArray[Any]:
     """Replace each local id by its entry in ``table`` (``table[0]`` is the background's)."""
     return _look_up(local.reshape(-1), table).reshape(local.shape)

@@ -33,14 +33,18 @@ class ComponentsRecord:
     values
         Value of each component, or None for a mask.
     touches
-        Which local ids (index 0: background) touch the frame's border; None where nobody asked.
+        Which faces of the frame each local id (index 0: background) touches, see
+        :meth:`Border.faces`; None where nobody asked.
+    sizes
+        Number of voxels of each component; None where nobody asked.
     starts, ids, lengths
         The block's outermost planes, see :class:`chunkseg.passes.seams.Faces`.
     """
 
     first: NDArray[np.int64]
     values: NDArray[np.int64] | None
-    touches: NDArray[np.bool_] | None
+    touches: NDArray[np.uint32] | None
+    sizes: NDArray[np.int64] | None
     starts: NDArray[np.uint32]
     ids: NDArray[np.uint32]
     lengths: NDArray[np.int64]
@@ -55,18 +59,26 @@ class Border:
 
     def parts(self, core: Box, frame: Box) -> list[Slices]:
         """Slices of the block ``core`` that lie in the border of ``frame``."""
-        parts = []
+        return [part for _, part in self.faces(core, frame)]
+
+    def faces(self, core: Box, frame: Box) -> list[tuple[int, Slices]]:
+        """Faces of ``frame`` that the block ``core`` reaches, and its slices there.
+
+        The low face along an axis is the number ``1 << 2 * axis``, the high one twice that, so that
+        several are told by one number.
+        """
+        faces = []
         for axis in self.axes:
-            for low in (True, False):
+            for high in (0, 1):
                 start, stop = list(frame.start), list(frame.stop)
-                if low:
-                    stop[axis] = min(self.width, stop[axis])
-                else:
+                if high:
                     start[axis] = max(0, stop[axis] - self.width)
+                else:
+                    stop[axis] = min(self.width, stop[axis])
                 part = core.intersect(Box(tuple(start), tuple(stop)))
                 if part.size:
-                    parts.append(part.slices(origin=core.start))
-        return parts
+                    faces.append((1 << 2 * axis + high, part.slices(origin=core.start)))
+        return faces
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +89,7 @@ class ComponentsPass:
     background: int | None = None
     border: Border | None = None
     masked: bool = False
+    sized: bool = False
 
     def block(
         self,
@@ -116,6 +129,7 @@ class ComponentsPass:
             in_frame,
             values,
             self._touches(runs, len(first), core, frame, mask),
+            kernels.sizes(runs, len(first)) if self.sized else None,
             faces.starts,
             faces.ids,
             faces.lengths,
@@ -123,21 +137,26 @@ class ComponentsPass:
 
     def _touches(
         self, runs: Runs, count: int, core: Box, frame: Box, mask: NDArray[np.bool_] | None
-    ) -> NDArray[np.bool_] | None:
-        """Which local ids touch the border, or what lies outside the mask."""
+    ) -> NDArray[np.uint32] | None:
+        """Which faces of the border the local ids touch; 1 for what lies outside the mask."""
         if self.border is not None:
-            parts = [within(runs, part) for part in self.border.parts(core, frame)]
-            return kernels.occurring(parts, count)
-        return None if mask is None else kernels.occurring([runs.filled()[~mask]], count)
+            touches = np.zeros(count + 1, np.uint32)
+            for face, part in self.border.faces(core, frame):
+                touches[kernels.occurring([within(runs, part)], count)] |= np.uint32(face)
+            return touches
+        if mask is None:
+            return None
+        return kernels.occurring([runs.filled()[~mask]], count).astype(np.uint32)
 
     def empty(self, core: Box, frame: Box) -> ComponentsRecord:
         """Record of a block known to hold no component."""
         touches = None
         if self.border is not None:
-            touches = np.array([bool(self.border.parts(core, frame))])
+            touches = np.array([sum(f for f, _ in self.border.faces(core, frame))], np.uint32)
         none = np.zeros(0, np.uint32)
         lengths = np.zeros(2 * len(core.shape), np.int64)
-        return ComponentsRecord(np.zeros(0, np.int64), None, touches, none, none, lengths)
+        sizes = np.zeros(0, np.int64) if self.sized else None
+        return ComponentsRecord(np.zeros(0, np.int64), None, touches, sizes, none, none, lengths)
 
     def merge(self, records: Iterable[tuple[Block, ComponentsRecord]], grid: Grid) -> Components:
         """Join the blocks' components across seams and rank them by first voxel."""
@@ -183,8 +202,10 @@ class Components:
         record. ``sizes`` says how many there are.
     ranks
         Rank of each local component among the frame's components by first voxel, from 0.
-    touches
-        Per component, by rank: whether it touches the border.
+    faces
+        Per component, by rank: the faces of the border that it touches, see :meth:`Border.faces`.
+    voxels
+        Per component, by rank: how many voxels it has; None where nobody asked.
     values
         Per component, by rank: its value in a multi-valued image; None for a mask.
     border_background
@@ -195,9 +216,15 @@ class Components:
     offsets: NDArray[np.int64]
     sizes: NDArray[np.int64]
     ranks: NDArray[np.int64]
-    touches: NDArray[np.bool_]
+    faces: NDArray[np.uint32]
+    voxels: NDArray[np.int64] | None
     values: NDArray[np.int64] | None
     border_background: bool
+
+    @property
+    def touches(self) -> NDArray[np.bool_]:
+        """Per component, by rank: whether it touches the border."""
+        return self.faces != 0
 
     def lookup(self, by_rank: NDArray[Any], background: Any = 0) -> Lookup:
         """Look-up tables that give each component the value ``by_rank`` has for it."""
@@ -245,7 +272,8 @@ class _Stitcher:
     total: int = 0
     seen: dict[Shape, _Seen] = field(default_factory=dict)
     first: list[NDArray[np.int64]] = field(default_factory=list)
-    touches: list[NDArray[np.bool_]] = field(default_factory=list)
+    touches: list[NDArray[np.uint32]] = field(default_factory=list)
+    voxels: list[NDArray[np.int64]] = field(default_factory=list)
     pairs: list[NDArray[np.int64]] = field(default_factory=list)
     values: list[NDArray[np.int64]] = field(default_factory=list)
     border_background: bool = False
@@ -265,6 +293,8 @@ class _Stitcher:
         if record.touches is not None:
             self.touches.append(record.touches[1:])
             self.border_background |= bool(record.touches[0])
+        if record.sizes is not None:
+            self.voxels.append(record.sizes)
         if record.values is not None:
             self.values.append(record.values)
         self._join(block, record)
@@ -315,15 +345,25 @@ class _Stitcher:
         rank_of_root = np.empty(self.total, np.int64)
         rank_of_root[order] = np.arange(len(order))
         ranks = rank_of_root[root]
-        touches = np.zeros(len(order), bool)
+        faces = np.zeros(len(order), np.uint32)
         if self.touches:
-            touches[ranks[_concatenate(self.touches, np.bool_)]] = True
-        values = None
+            np.bitwise_or.at(faces, ranks, _concatenate(self.touches, np.uint32))
+        voxels = values = None
+        if self.voxels:
+            voxels = np.zeros(len(order), np.int64)
+            np.add.at(voxels, ranks, _concatenate(self.voxels, np.int64))
         if self.values:
             values = np.empty(len(order), np.int64)
             values[ranks] = np.concatenate(self.values)
         return Components(
-            len(order), self.offsets, self.sizes, ranks, touches, values, self.border_background
+            len(order),
+            self.offsets,
+            self.sizes,
+            ranks,
+            faces,
+            voxels,
+            values,
+            self.border_background,
         )
 
 
