@@ -184,6 +184,7 @@ def child(job: Job, point: int | None, threads: bool, told: Path) -> None:
     points = Points(point)
     try:
         os.fsync = lambda number: None
+        os.sync = lambda: None
         dask.config.set(scheduler=None if threads else "synchronous")
         with nullcontext() if threads else points.watched():
             globals()[job.call](job)

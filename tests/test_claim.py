@@ -108,6 +108,22 @@ def test_files_of_others_that_appear_in_the_last_pass(tmp_path: Path) -> None:
     run(tmp_path)
 
 
+def test_chunks_are_on_the_disk_before_a_run_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+
+    def sync() -> None:
+        assert (tmp_path / STATE / "output" / "summary.json").exists()
+        found.append((tmp_path / STATE / RUN).exists() or (tmp_path / RUN).exists())
+
+    monkeypatch.setattr(os, "sync", sync)
+    run(tmp_path)
+    assert found == [False]
+    monkeypatch.delattr(os, "sync")
+    run(tmp_path, overwrite=True)
+
+
 @pytest.mark.parametrize("name", [n for n in WRITTEN if "csv" in n or "labels" in n])
 def test_overwriting_killed_in_the_middle(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -127,7 +127,9 @@ def test_some_points_of_a_stack(server: Server, tmp_path: Path) -> None:
 def test_some_points_of_every_kind_of_run(name: str, server: Server, tmp_path: Path) -> None:
     bench = Bench(server, VARIANTS[name], tmp_path)
     bench.undisturbed()
-    for point in spread(len(bench.points), 2):
+    points = len(bench.points)
+    in_completion = points - 1 - 3 * list(VARIANTS).index(name)
+    for point in (points // 2, in_completion):
         bench.disturbed(point)
 
 

@@ -86,6 +86,12 @@ def flush(path: Path) -> None:
         os.close(number)
 
 
+def flush_all() -> None:
+    """Have everything written to the disk that this machine still holds back, chunks included."""
+    if hasattr(os, "sync"):
+        os.sync()
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON; NumPy's numbers and arrays become plain ones."""
     with committed(path) as partial:

@@ -28,6 +28,7 @@ from chunkseg.storage.commit import (
     committed,
     file_digest,
     flush,
+    flush_all,
     read_checked,
     write_checked,
     write_json,
@@ -221,6 +222,7 @@ class Output:
             "files": [*files, RUN],
             "sha256": {name: file_digest(folder / name) for name in files if name not in ARRAYS},
         }
+        flush_all()
         write_json(self.state / RUN, content)
         publish(self.path, self.keep_scratch)
 
