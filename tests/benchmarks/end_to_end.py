@@ -86,9 +86,6 @@ def expert(path: Path, out: Path) -> None:
     grown = cc3d.connected_components(expand_labels(seeds, RADIUS), out_dtype=np.uint32)
     faces = [np.take(grown, side, axis) for axis in range(3) for side in (0, -1)]
     inside = np.setdiff1d(np.arange(1, grown.max() + 1), np.concatenate([f.ravel() for f in faces]))
-    flat = grown.ravel()
-    first = {n: i for n, i in zip(*np.unique(flat, return_index=True), strict=True)}
-    inside = sorted(inside, key=first.__getitem__)
     table = np.zeros(int(grown.max()) + 1, np.uint32)
     table[inside] = np.arange(1, len(inside) + 1)
     labels = table[grown]
