@@ -73,6 +73,13 @@ def kill_workers(client: Any) -> None:
     client.wait_for_workers(2)
 
 
+@pytest.fixture
+def hanging(client: Any) -> Iterator[Any]:
+    """The cluster; whatever hangs on it afterwards is ended."""
+    yield client
+    kill_workers(client)
+
+
 def ignore(n: int) -> None:
     """No progress is told."""
 
@@ -179,15 +186,14 @@ def test_memory_error_eases(client: Any, tmp_path: Path) -> None:
 
 
 def test_hanging_call_is_started_on_another_worker(
-    client: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    hanging: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls = table(tmp_path, [], ["hang"], [], ["nap"])
     with caplog.at_level(logging.WARNING, "chunkseg"):
-        assert on_cluster(client, stall=2.0).compute(calls, ignore) == [0, 1, 2, 3]
+        assert on_cluster(hanging, stall=5.0).compute(calls, ignore) == [0, 1, 2, 3]
     assert attempts(tmp_path, 1) == 2
     (warning,) = [r.getMessage() for r in caplog.records if r.name == "chunkseg"]
     assert re.search(r"under way: seeds, block 1; .*starting them anew", warning)
-    kill_workers(client)
 
 
 def test_workers_that_hang_are_avoided(client: Any) -> None:
@@ -201,16 +207,17 @@ def workers_used(backend: ClusterBackend) -> list[str]:
     calls = {i: Call(lambda: distributed.get_worker().address, "seeds") for i in range(6)}
     batch = backend.start(calls, None)
     found: list[str] = []
-    while len(found) < len(calls):
-        found += [address for _, address in batch.finished(60)]
+    while len(found) < len(calls) and (outcomes := batch.finished(60)):
+        found += [address for _, address in outcomes]
+    batch.stop(0)
+    assert len(found) == len(calls)
     return found
 
 
-def test_standstill(client: Any, tmp_path: Path) -> None:
+def test_standstill(hanging: Any, tmp_path: Path) -> None:
     with pytest.raises(StalledError, match="second time; under way: seeds, block 0"):
-        on_cluster(client, stall=2.0).compute(table(tmp_path, ["hang"] * 9), ignore)
+        on_cluster(hanging, stall=2.0).compute(table(tmp_path, ["hang"] * 9), ignore)
     assert attempts(tmp_path, 0) == 2
-    kill_workers(client)
 
 
 def test_workers_decode_in_no_more_threads_than_they_have(client: Any, tmp_path: Path) -> None:
