@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from chunkseg.api.checks import Check, Subject, Tally, not_checked
 from chunkseg.errors import ChunksegError
 from chunkseg.passes.consistency import tables_differ
 from chunkseg.passes.recomputing import Recipe, RegionRecord
+from chunkseg.plan.parameters import PHYSICAL
 from chunkseg.runner.boxes import Progress, run_boxes
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.sweep import Input
@@ -69,15 +71,17 @@ def _stored(subject: Subject, name: str) -> ScratchSource:
 
 
 def _recipe(subject: Subject) -> Recipe:
-    parameters, ndim = subject.parameters, subject.layout.ndim
-    sigma = parameters.sigma if isinstance(parameters.sigma, tuple) else (parameters.sigma,) * ndim
+    parameters, spacing = subject.parameters, subject.spacing
     return Recipe(
-        sigma=None if subject.is_mask else sigma,
+        sigma=None if subject.is_mask else parameters.blur(spacing).sigma,
         thresholds=tuple(frame["threshold"] for frame in subject.frames),
         radius=parameters.erosion_radius,
         distance=parameters.distance,
         border=subject.border,
         frame=subject.grid.frame,
+        iterations=parameters.erosion_iterations,
+        spacing=spacing if parameters.units == PHYSICAL else None,
+        fitting=partial(parameters.fitting, spacing=spacing) if parameters.limits_size else None,
     )
 
 

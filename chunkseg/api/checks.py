@@ -166,6 +166,12 @@ class Subject:
         return tuple(self.dims[axis] for axis in self.layout.spatial)
 
     @property
+    def spacing(self) -> tuple[float, ...]:
+        """Size of a voxel along each axis of a frame."""
+        told = self.run["input"]["spacing"]
+        return tuple(float(told[dim]) for dim in self.spatial)
+
+    @property
     def is_mask(self) -> bool:
         """Whether the image was a mask already."""
         return bool(self.run["input_is_mask"])

@@ -6,6 +6,7 @@ of a result hold them against.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +83,12 @@ def mask_in_memory(image: NDArray[Any], sigma: Any, threshold: float | None) -> 
     return np.asarray(gaussian(image, sigma=sigma) > threshold)
 
 
-def eroded_in_memory(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+def eroded_in_memory(
+    mask: NDArray[np.bool_],
+    radius: float,
+    iterations: int = 1,
+    spacing: Sequence[float] | None = None,
+) -> NDArray[np.bool_]:
     """Erode by a ball (2-D: disk): keep what is farther than the radius from any background.
 
     What lies outside the array counts as foreground, as in :func:`skimage.morphology.erosion`.
@@ -93,9 +99,10 @@ def eroded_in_memory(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     array([[1, 1, 0, 0],
            [1, 1, 1, 0]])
     """
-    if not radius or mask.all():
-        return mask
-    return np.asarray(ndi.distance_transform_edt(mask) > radius)
+    for _ in range(iterations if radius else 0):
+        if not mask.all():
+            mask = np.asarray(ndi.distance_transform_edt(mask, sampling=spacing) > radius)
+    return mask
 
 
 def labelled_in_memory(image: NDArray[Any]) -> NDArray[np.int64]:
@@ -103,9 +110,12 @@ def labelled_in_memory(image: NDArray[Any]) -> NDArray[np.int64]:
     return np.asarray(label(image), np.int64)
 
 
-def expanded_in_memory(seeds: NDArray[Any], distance: float) -> NDArray[Any]:
+def expanded_in_memory(
+    seeds: NDArray[Any], distance: float, spacing: Sequence[float] | None = None
+) -> NDArray[Any]:
     """Expand labels; where there are none, nothing."""
-    return np.asarray(expand_labels(seeds, distance)) if seeds.any() else seeds
+    sizes = 1 if spacing is None else spacing
+    return np.asarray(expand_labels(seeds, distance, sizes)) if seeds.any() else seeds
 
 
 def measured_in_memory(

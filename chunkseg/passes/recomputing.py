@@ -18,7 +18,7 @@ Otsu's threshold itself follows from the whole frame: no region can tell whether
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,27 +44,36 @@ class Recipe:
     thresholds
         The recorded threshold of each frame; None for a mask.
     radius, distance
-        Of the erosion and of the expansion, in voxels.
+        Of the erosion and of the expansion, in voxels or in the unit of ``spacing``.
     border
         The border that objects must not touch; None where they may.
     frame
         The box of a frame.
+    iterations
+        Of the erosion.
+    spacing
+        Size of a voxel, where lengths are not in voxels.
+    fitting
+        Which objects have a size that is kept, given their numbers of voxels; None for all.
     """
 
     sigma: tuple[float, ...] | None
     thresholds: tuple[float | None, ...]
-    radius: int
+    radius: float
     distance: float
     border: Border | None
     frame: Box
+    iterations: int = 1
+    spacing: tuple[float, ...] | None = None
+    fitting: Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None = None
 
     @property
     def _expansion(self) -> Shape:
-        return Expand(self.distance, (1.0,) * len(self.frame.start)).halo
+        return Expand(self.distance, self.spacing or (1.0,) * len(self.frame.start)).halo
 
     @property
     def _erosion(self) -> Shape:
-        return ErodeBall(self.radius, len(self.frame.start)).halo
+        return ErodeBall(self.radius, len(self.frame.start), self.iterations, self.spacing).halo
 
     @property
     def halo(self) -> Shape:
@@ -86,9 +95,9 @@ class Recipe:
         masked = outer.grow(self._erosion, self.frame)
         mask = reference.mask_in_memory(image, self.sigma, self.thresholds[frame])
         mask = mask[masked.slices(origin=read.start)]
-        eroded = reference.eroded_in_memory(mask, self.radius)
+        eroded = reference.eroded_in_memory(mask, self.radius, self.iterations, self.spacing)
         seeds = reference.labelled_in_memory(eroded[outer.slices(origin=masked.start)])
-        expanded = reference.expanded_in_memory(seeds, self.distance)
+        expanded = reference.expanded_in_memory(seeds, self.distance, self.spacing)
         inner = core.slices(origin=outer.start)
         return Recomputed(
             mask[core.slices(origin=masked.start)],
@@ -188,7 +197,7 @@ def compare(
     if "labels" in stored:
         pieces = _Pieces.of(recipe, core, new)
         labels = stored["labels"].astype(np.int64)
-        differences += pieces.differences(labels, recipe.border is not None)
+        differences += pieces.differences(labels, recipe)
         grey = image[core.slices(origin=recipe.image_box(core).start)]
         objects = pieces.measured(labels, grey if recipe.sigma is not None else None, core)
     moved = tuple(
@@ -225,7 +234,8 @@ def _intermediates(
         there = stored["expanded"] != 0
         yield from _first("expanded", there != (new.expanded != 0), "other voxels are labelled")
     if "expanded" in stored and "seeds" in stored:
-        again = reference.expanded_in_memory(stored["seeds"].astype(np.int64), recipe.distance)
+        seeds = stored["seeds"].astype(np.int64)
+        again = reference.expanded_in_memory(seeds, recipe.distance, recipe.spacing)
         differs = again[inner] != stored["expanded"]
         yield from _first("expanded", differs, "not what the stored seeds expand to")
 
@@ -277,7 +287,7 @@ class _Pieces:
         touches[0] = False
         return cls(local, touches, whole)
 
-    def differences(self, labels: NDArray[np.int64], clears: bool) -> Iterator[Difference]:
+    def differences(self, labels: NDArray[np.int64], recipe: Recipe) -> Iterator[Difference]:
         """Compare with the label image."""
         background = self.local == 0
         yield from _first("labels", background & (labels != 0), "a label where background is")
@@ -285,7 +295,14 @@ class _Pieces:
             "labels", _mixed(self.local, labels)[self.local], "a piece has several labels"
         )
         gone = ~background & (labels == 0)
-        allowed = self.touches | ~self.whole if clears else np.zeros_like(self.touches)
+        allowed = np.zeros_like(self.touches)
+        if recipe.border is not None:
+            allowed |= self.touches | ~self.whole
+        if recipe.fitting is not None:
+            unfit = self.whole & ~recipe.fitting(np.bincount(self.local.reshape(-1)))
+            allowed |= unfit | ~self.whole
+            there = unfit[self.local] & (labels != 0)
+            yield from _first("labels", there, "an object that is too small or large is there")
         yield from _first("labels", gone & ~allowed[self.local], "an object is missing")
         at_border = self.touches[self.local] & (labels != 0)
         yield from _first("labels", at_border, "an object that touches the border is there")

@@ -11,17 +11,35 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chunkseg.errors import FormatError, KindError, ParameterError, PathError
+from chunkseg.passes.steps import Blur, ErodeBall, Expand
+
+Spacing = tuple[float, ...]
+
+PIXELS, PHYSICAL = "pixels", "physical"
+UNITS = (PIXELS, PHYSICAL)
+SCOPES = ("frame", "movie")
 
 _TABLE = "workflow"
 _COMMENTS = {
-    "sigma": "standard deviation of the Gaussian blur, in voxels (one number, or one per axis)",
+    "units": 'what lengths and sizes are in: "pixels", or "physical": the image\'s own unit',
+    "sigma": "standard deviation of the Gaussian blur, in {length} (one number, or one per axis)",
     "threshold": '"otsu", or a number on the scale of the blurred image (integers: 0 to 1)',
-    "erosion_radius": "radius in voxels of the ball that splits touching objects; 0: no splitting",
-    "expand_distance": "how far labels grow back, in voxels; absent: the erosion radius",
+    "threshold_scope": 'Otsu\'s threshold of each "frame", or one of the whole "movie"',
+    "erosion_radius": "radius in {length} of the ball that splits touching objects; 0: none",
+    "erosion_iterations": "how many times the ball erodes",
+    "expand_distance": "how far labels grow back, in {length}; absent: as far as was eroded",
     "clear_border": "whether objects that touch the image's border are dropped",
     "clear_border_axes": "the axes whose ends count as border; absent: all",
+    "min_size": "objects smaller than this are dropped, in {volume}; absent: none",
+    "max_size": "objects larger than this are dropped, in {volume}; absent: none",
+    "properties": "what is measured of each object; absent: size, position and intensity",
+}
+_SAID = {
+    PIXELS: {"length": "voxels", "volume": "voxels"},
+    PHYSICAL: {"length": "the image's unit", "volume": "the image's unit cubed (2-D: squared)"},
 }
 
 
@@ -29,29 +47,85 @@ _COMMENTS = {
 class Parameters:
     """Parameters of the lesson: blur, threshold, split, expand, clear the border, measure."""
 
+    units: str = PIXELS
     sigma: float | tuple[float, ...] = 1.0
     threshold: float | str = "otsu"
-    erosion_radius: int = 0
+    threshold_scope: str = "frame"
+    erosion_radius: float = 0
+    erosion_iterations: int = 1
     expand_distance: float | None = None
     clear_border: bool = True
     clear_border_axes: tuple[str, ...] | None = None
+    min_size: float | None = None
+    max_size: float | None = None
+    properties: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
+        _one_of(UNITS, self.units, "units")
+        _one_of(SCOPES, self.threshold_scope, "threshold_scope")
         set_(self, "sigma", _sigma(self.sigma))
         set_(self, "threshold", _threshold(self.threshold))
-        set_(self, "erosion_radius", _radius(self.erosion_radius))
-        set_(self, "expand_distance", _distance(self.expand_distance))
+        set_(self, "erosion_radius", _radius(self.erosion_radius, self.units))
+        set_(self, "erosion_iterations", _iterations(self.erosion_iterations))
+        for name in ("expand_distance", "min_size", "max_size"):
+            set_(self, name, _length(getattr(self, name), name))
         set_(self, "clear_border_axes", _axes(self.clear_border_axes))
+        set_(self, "properties", _names(self.properties))
         if not isinstance(self.clear_border, bool):
             raise KindError(f"clear_border must be True or False; got {self.clear_border!r}")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Refuse choices that contradict each other."""
         if self.clear_border_axes is not None and not self.clear_border:
             raise ParameterError("clear_border_axes is given, but clear_border is off; drop one")
+        if self.threshold_scope == "movie" and self.threshold != "otsu":
+            raise ParameterError(
+                f"threshold_scope='movie' goes with threshold='otsu'; {self.threshold} is the same "
+                "for all frames anyway"
+            )
+        if None not in (self.min_size, self.max_size) and self.min_size > self.max_size:  # type: ignore[operator]
+            raise ParameterError(
+                f"min_size must not be above max_size; got {self.min_size} and {self.max_size}"
+            )
 
     @property
     def distance(self) -> float:
-        """How far labels grow back: ``expand_distance``, by default the erosion radius."""
-        return float(self.erosion_radius if self.expand_distance is None else self.expand_distance)
+        """How far labels grow back: ``expand_distance``, by default as far as was eroded."""
+        if self.expand_distance is None:
+            return float(self.erosion_radius * self.erosion_iterations)
+        return float(self.expand_distance)
+
+    def blur(self, spacing: Spacing) -> Blur:
+        """Blur of frames whose voxels have the given size."""
+        sigma = self.sigma if isinstance(self.sigma, tuple) else (self.sigma,) * len(spacing)
+        if self.units == PHYSICAL:
+            sigma = tuple(length / size for length, size in zip(sigma, spacing, strict=True))
+        return Blur(sigma)
+
+    def erosion(self, spacing: Spacing) -> ErodeBall | None:
+        """Erosion of frames whose voxels have the given size; None for no splitting."""
+        if not self.erosion_radius:
+            return None
+        sizes = spacing if self.units == PHYSICAL else None
+        return ErodeBall(self.erosion_radius, len(spacing), self.erosion_iterations, sizes)
+
+    def expansion(self, spacing: Spacing) -> Expand:
+        """Expansion of labels in frames whose voxels have the given size."""
+        return Expand(self.distance, spacing if self.units == PHYSICAL else (1.0,) * len(spacing))
+
+    def fitting(self, voxels: NDArray[np.int64], spacing: Spacing) -> NDArray[np.bool_]:
+        """Which objects have a size from ``min_size`` to ``max_size``, given their voxels."""
+        sizes = voxels * math.prod(spacing if self.units == PHYSICAL else ())
+        low = -math.inf if self.min_size is None else self.min_size
+        high = math.inf if self.max_size is None else self.max_size
+        return (sizes >= low) & (sizes <= high)
+
+    @property
+    def limits_size(self) -> bool:
+        """Whether objects are dropped for their size."""
+        return self.min_size is not None or self.max_size is not None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, without those that are None."""
@@ -80,7 +154,8 @@ class Parameters:
         """Write the parameters to a TOML file, with a comment each."""
         lines = [f"# chunkseg workflow\n\n[{_TABLE}]"]
         for name, value in self.as_dict().items():
-            lines.append(f"# {_COMMENTS[name]}\n{name} = {_toml(value)}")
+            comment = _COMMENTS[name].format(**_SAID[self.units])
+            lines.append(f"# {comment}\n{name} = {_toml(value)}")
         Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     @classmethod
@@ -150,22 +225,42 @@ def _threshold(value: Any) -> float | str:
     return _number(value, "threshold")
 
 
-def _radius(value: Any) -> int:
+def _one_of(known: Sequence[str], value: Any, what: str) -> None:
+    if value not in known:
+        raise ParameterError(f"{what} must be {' or '.join(map(repr, known))}; got {value!r}")
+
+
+def _radius(value: Any, units: str) -> float:
     number = _number(value, "erosion_radius")
-    if number < 0 or number != int(number):
-        raise ParameterError(
-            f"erosion_radius must be a whole number of voxels, 0 or more; got {value!r}"
-        )
+    if number < 0 or (units == PIXELS and number != int(number)):
+        what = "a whole number of voxels" if units == PIXELS else "a number"
+        raise ParameterError(f"erosion_radius must be {what}, 0 or more; got {value!r}")
+    return int(number) if units == PIXELS else number
+
+
+def _iterations(value: Any) -> int:
+    number = _number(value, "erosion_iterations")
+    if number < 1 or number != int(number):
+        raise ParameterError(f"erosion_iterations must be a whole number from 1 on; got {value!r}")
     return int(number)
 
 
-def _distance(value: Any) -> float | None:
+def _length(value: Any, what: str) -> float | None:
     if value is None:
         return None
-    number = _number(value, "expand_distance")
+    number = _number(value, what)
     if number < 0:
-        raise ParameterError(f"expand_distance must not be negative; got {value!r}")
+        raise ParameterError(f"{what} must not be negative; got {value!r}")
     return number
+
+
+def _names(value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, Sequence) or not names or not all(isinstance(n, str) for n in names):
+        raise ParameterError(f"properties must be names of measures; got {value!r}")
+    return tuple(names)
 
 
 def _axes(value: Any) -> tuple[str, ...] | None:
