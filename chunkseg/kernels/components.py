@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from chunkseg.errors import KindError
 from chunkseg.kernels.compiled import compiled
-from chunkseg.kernels.linking import linked
+from chunkseg.kernels.linking import join, linked
 from chunkseg.kernels.runs import Local, Runs, id_runs
 
 
@@ -156,18 +156,7 @@ def _smallest_members(
 ) -> NDArray[np.int64]:  # pragma: no cover - compiled
     parent = np.arange(count)
     for i in range(left.size):
-        a = left[i]
-        b = right[i]
-        while parent[a] != a:
-            parent[a] = parent[parent[a]]
-            a = parent[a]
-        while parent[b] != b:
-            parent[b] = parent[parent[b]]
-            b = parent[b]
-        if a < b:
-            parent[b] = a
-        elif b < a:
-            parent[a] = b
+        join(parent, left[i], right[i])
     for i in range(count):
         parent[i] = parent[parent[i]]
     return parent

@@ -82,7 +82,7 @@ def _link(stops: Any, value: Any, volume: Any, rows: Any, widen: Any) -> Any:  #
                         touching = j
                         while touching < end and low[touching] < high[i] + wide:
                             if own[i] == own[touching] and parent[i] != parent[touching]:
-                                _join(parent, i, touching)
+                                join(parent, i, touching)
                             touching += 1
     return _numbered(stops, value, parent)
 
@@ -110,7 +110,8 @@ def _foreground(stops: Any, value: Any, volume: Any) -> Any:  # pragma: no cover
 
 
 @compiled()
-def _join(parent: Any, a: int, b: int) -> None:  # pragma: no cover - compiled
+def join(parent: Any, a: int, b: int) -> None:  # pragma: no cover - compiled
+    """Join the sets of two nodes; the smallest node of a set is its root."""
     while parent[a] != a:
         parent[a] = parent[parent[a]]
         a = parent[a]
