@@ -18,9 +18,9 @@ from chunkseg.errors import KindError, ParameterError, PathError, PixelError
 from chunkseg.geometry.boxes import Grid, Shape, add_halos
 from chunkseg.geometry.calibration import spacing_of, unit_of
 from chunkseg.geometry.layout import Layout
-from chunkseg.passes.steps import Blur, ErodeBall
+from chunkseg.geometry.units import PIXEL
 from chunkseg.plan.blocks import block_shape as shape_of_blocks
-from chunkseg.plan.parameters import Parameters
+from chunkseg.plan.parameters import PHYSICAL, Parameters
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.lesson import Lesson
 from chunkseg.runner.outcome import Outcome, Seconds, add_seconds, timed
@@ -47,19 +47,34 @@ class Workflow(Parameters):
 
     Parameters
     ----------
+    units : "pixels" or "physical"
+        What lengths and sizes are in: voxels (the default), or the unit of the image's
+        coordinates. With ``"physical"`` the blur is by ``sigma / spacing`` along each axis, what is
+        left by the erosion is farther than the radius from background
+        (``scipy.ndimage.distance_transform_edt(mask, sampling=spacing) > radius``, outside the
+        image counts as foreground), and labels are expanded by
+        ``skimage.segmentation.expand_labels(labels, distance, spacing=spacing)``.
     sigma : float or tuple of float
-        Standard deviation of the Gaussian blur in voxels.
+        Standard deviation of the Gaussian blur, one number or one per axis.
     threshold : "otsu" or float
         A number is on the scale of the blurred image: 0 to 1 for integer images, which are scaled
         as scikit-image does.
-    erosion_radius : int
-        Radius in voxels of the ball (2-D: disk) that splits touching objects; 0 for no splitting.
+    erosion_radius : float
+        Radius of the ball (2-D: disk) that splits touching objects, a whole number if it is in
+        voxels; 0 for no splitting.
+    erosion_iterations : int
+        How many times the ball erodes.
     expand_distance : float, optional
-        How far labels grow back, in voxels; the erosion radius by default.
+        How far labels grow back; by default as far as was eroded, radius times iterations.
     clear_border : bool
         Whether objects that touch the image's border are dropped.
     clear_border_axes : sequence of str, optional
         The axes whose ends count as border, as ``("y", "x")`` for thin stacks; all by default.
+    min_size, max_size : float, optional
+        Objects smaller than the one or larger than the other are dropped after the border is
+        cleared, as by ``skimage.morphology.remove_small_objects`` on the final labels (which keeps
+        objects of exactly ``min_size``) and
+        ``skimage.segmentation.relabel_sequential``. In voxels, or the unit cubed (2-D: squared).
 
     Raises
     ------
@@ -182,7 +197,7 @@ class Workflow(Parameters):
             if execution.client is not None:
                 for folder in {output.path, output.scratch}:
                     probe_shared(folder, execution.client)
-            halo = self._halo(lesson.grid.ndim, lesson.is_mask)
+            halo = self._halo(lesson.spacing, lesson.is_mask)
             if needs_staging(lesson.image, lesson.block, halo, execution):
                 with timed("stage", staging):
                     lesson.image = stage(lesson.image, output, execution, lesson.progress)
@@ -195,12 +210,10 @@ class Workflow(Parameters):
         add_seconds(outcome.seconds, staging)
         self._finish(lesson, outcome, image)
 
-    def _halo(self, ndim: int, is_mask: bool) -> Shape:
-        erosion = ErodeBall(self.erosion_radius, ndim).halo
-        if is_mask:
-            return erosion
-        sigma = self.sigma if isinstance(self.sigma, tuple) else (self.sigma,) * ndim
-        return add_halos(Blur(sigma).halo, erosion)
+    def _halo(self, spacing: tuple[float, ...], is_mask: bool) -> Shape:
+        erosion = self.erosion(spacing)
+        split = (0,) * len(spacing) if erosion is None else erosion.halo
+        return split if is_mask else add_halos(self.blur(spacing).halo, split)
 
     def _check_image(self, image: xr.DataArray, is_mask: bool) -> None:
         spatial = [str(d) for d in image.dims if d not in ("t", "c")]
@@ -221,6 +234,12 @@ class Workflow(Parameters):
                 raise ParameterError(
                     f"clear_border_axes names {axis!r}, but the image has {', '.join(spatial)}"
                 )
+        if self.units == PHYSICAL and unit_of(image, spatial) == PIXEL:
+            raise ParameterError(
+                "units='physical' needs an image whose voxels have a size in a unit; this one has "
+                "none. Give spacing= and unit= to open_image or from_array (--spacing and --unit "
+                "on the command line), or all lengths in voxels and units='pixels'"
+            )
         _check_dtype(image, is_mask)
         if not is_mask:
             self._check_threshold(image)

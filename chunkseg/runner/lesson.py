@@ -21,13 +21,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from chunkseg.errors import IncompleteError, ScratchError
 from chunkseg.geometry.boxes import Block, Grid
 from chunkseg.geometry.units import PIXEL, unit_symbol
 from chunkseg.passes.components import Border, Components, ComponentsPass, ComponentsRecord
 from chunkseg.passes.measure import MeasureRecord, Measures, choose
-from chunkseg.passes.steps import Blur, ErodeBall, Expand
+from chunkseg.passes.steps import Blur
 from chunkseg.passes.tables import physical_columns
 from chunkseg.passes.threshold import (
     CountsRecord,
@@ -160,6 +161,11 @@ class Lesson:
         for first in range(self.output.started.first, total, size):
             yield range(first, min(first + size, total))
 
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Size of a voxel along each axis of a frame."""
+        return tuple(self.frames.spacing[axis] for axis in self.frames.layout.spatial)
+
     @cached_property
     def block(self) -> tuple[int, ...]:
         """Shape of a block that is not cut by the frame's edge."""
@@ -249,8 +255,7 @@ class _Group:
         self.empty: Skip = set()
         if lesson.is_mask:
             return Masking(None, {}, ndim)
-        sigma = lesson.parameters.sigma
-        blur = Blur(sigma if isinstance(sigma, tuple) else (sigma,) * ndim)
+        blur = lesson.parameters.blur(lesson.spacing)
         given = lesson.parameters.threshold
         if given == "otsu":
             thresholds = self._otsu(blur)
@@ -289,7 +294,8 @@ class _Group:
         """Note the blocks where nothing that erosion could see exceeds the threshold."""
         grid = self.lesson.grid
         bright = {b.number: bool(r.high[()] > threshold) for b, r in ranges}
-        reach = (self.lesson.parameters.erosion_radius,) * grid.ndim
+        erosion = self.lesson.parameters.erosion(self.lesson.spacing)
+        reach = (0,) * grid.ndim if erosion is None else erosion.halo
         for block, _ in ranges:
             near = grid.overlapping(block.core.grow(reach, grid.frame))
             if not any(bright[b.number] for b in near):
@@ -298,11 +304,10 @@ class _Group:
     def _seeds(self, masking: Masking) -> tuple[RunStore, dict[int, Components]] | None:
         """Split the mask; None where only the mask is wanted."""
         lesson = self.lesson
-        ndim, radius = lesson.grid.ndim, lesson.parameters.erosion_radius
         stop = lesson.until == "mask"
         sink = None if stop else self._scratch("seeds")
-        rule = ComponentsPass(ndim)
-        erosion = ErodeBall(radius, ndim) if radius and not stop else None
+        rule = ComponentsPass(lesson.grid.ndim)
+        erosion = None if stop else lesson.parameters.erosion(lesson.spacing)
         mask_sink = lesson.kept("mask", np.uint8)
         task = SeedsTask(lesson.grid.frame, masking, erosion, rule, sink, mask_sink)
         found = self._sweep(task, [lesson.image], SeedsRecord, self.empty, sinks=(sink, mask_sink))
@@ -329,14 +334,14 @@ class _Group:
         self, local: RunStore, seeds: dict[int, Components]
     ) -> tuple[RunStore, dict[int, Components]]:
         """Expand the seeds and find the objects."""
-        lesson, ndim = self.lesson, self.lesson.grid.ndim
+        lesson = self.lesson
         dtype = np.dtype(lesson.label_dtype(max(c.count for c in seeds.values())))
         tables = {f: c.lookup(np.arange(1, c.count + 1, dtype=dtype)) for f, c in seeds.items()}
         lookups = self._lookups("seeds", tables)
         layout = lesson.frames.layout
         source = LookedUpRuns(local, layout, lesson.grid, lookups)
-        expansion = Expand(lesson.parameters.distance, (1.0,) * ndim)
-        rule = ComponentsPass(ndim, border=self._border())
+        expansion = lesson.parameters.expansion(lesson.spacing)
+        rule = ComponentsPass(lesson.grid.ndim, border=self._border(), sized=True)
         names = [name for name in KEPT if name != "mask" and name in lesson.keep]
         keep = {name: lesson.written(name, dtype) for name in names}
         sink = self._scratch("objects")
@@ -372,7 +377,7 @@ class _Group:
     def _labels(self, local: RunStore, objects: dict[int, Components]) -> pd.DataFrame:
         """Drop objects at the border, number the rest, write and measure them."""
         lesson = self.lesson
-        kept = {f: ~c.touches for f, c in objects.items()}
+        kept = {f: self._kept(c) for f, c in objects.items()}
         counts = {f: int(k.sum()) for f, k in kept.items()}
         dtype = np.dtype(lesson.label_dtype(max(counts.values())))
         numbers = {
@@ -394,6 +399,12 @@ class _Group:
             tables.append(self._table(frame, sums))
         return pd.concat(tables, ignore_index=True)
 
+    def _kept(self, objects: Components) -> NDArray[np.bool_]:
+        """Which objects touch no border and have a size that is wanted."""
+        voxels = np.zeros(0, np.int64) if objects.voxels is None else objects.voxels
+        fitting = self.lesson.parameters.fitting(voxels, self.lesson.spacing)
+        return fitting & ~objects.touches
+
     def _measures(self) -> Measures:
         names = PROPERTIES if self.lesson.is_mask else PROPERTIES + INTENSITIES
         return choose(names, (1.0,) * self.lesson.grid.ndim)
@@ -404,8 +415,8 @@ class _Group:
         table = pd.DataFrame(columns)
         unit = frames.units[frames.layout.spatial[0]]
         if unit != PIXEL:
-            spacing = tuple(frames.spacing[axis] for axis in frames.layout.spatial)
-            table = table.assign(**physical_columns(table, spacing, unit_symbol(unit)))
+            columns = physical_columns(table, self.lesson.spacing, unit_symbol(unit))
+            table = table.assign(**columns)
         if frames.layout.looped:
             table.insert(0, "t", frame)
         return table
