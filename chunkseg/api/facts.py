@@ -116,10 +116,8 @@ def _input(lesson: Lesson, image: xr.DataArray) -> dict[str, Any]:
 
 def _frames(lesson: Lesson, outcome: Outcome) -> list[dict[str, Any]]:
     looped = lesson.frames.layout.looped
-    return [
-        ({"t": number} if looped else {}) | asdict(facts)
-        for number, facts in sorted(outcome.facts.items())
-    ]
+    told = [({"t": n} if looped else {}) | asdict(f) for n, f in sorted(outcome.facts.items())]
+    return [{k: v for k, v in frame.items() if k != "histogram"} for frame in told]
 
 
 def summary_facts(lesson: Lesson, outcome: Outcome) -> dict[str, Any]:

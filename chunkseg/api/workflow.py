@@ -23,7 +23,7 @@ from chunkseg.plan.blocks import block_shape as shape_of_blocks
 from chunkseg.plan.parameters import PHYSICAL, Parameters
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.lesson import Lesson
-from chunkseg.runner.outcome import Outcome, Seconds, add_seconds, timed
+from chunkseg.runner.outcome import Outcome, Seconds, add_seconds, histogram_table, timed
 from chunkseg.runner.staging import needs_staging, stage
 from chunkseg.runner.sweep import Input
 from chunkseg.runner.workers import probe_shared, refuse_unshared
@@ -261,6 +261,7 @@ class Workflow(Parameters):
             _log.warning(text)
         run = run_facts(lesson, outcome, image, warnings)
         self.save(lesson.output.building() / "workflow.toml")
+        lesson.output.keep_histograms(histogram_table(outcome.facts))
         if outcome.table is None:
             lesson.output.complete(run)
             return

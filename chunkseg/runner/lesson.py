@@ -286,6 +286,8 @@ class _Group:
             histogram = merge_counts((r for _, r in records), low, high, NBINS)
             thresholds[frame] = otsu(histogram, low, high)
             self.facts[frame].constant = bool(low == high)
+            bins = {"value": histogram.centers.tolist(), "count": histogram.counts.tolist()}
+            self.facts[frame].histogram = bins
         for frame, found in self.ranges.frames():
             self._note_empty(list(found), thresholds[frame])
         return thresholds

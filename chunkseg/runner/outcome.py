@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -14,6 +14,8 @@ import pandas as pd
 from chunkseg.storage.output import Output
 
 Seconds: TypeAlias = dict[str, dict[str, float]]
+
+_BINS = ("frame", "value", "count")
 
 
 @dataclass
@@ -32,6 +34,9 @@ class FrameFacts:
         Number of objects after each step.
     checksums
         CRC32C of the labels of each block, by number.
+    histogram
+        Centres (``"value"``) and ``"count"`` of the bins that Otsu's threshold was found in; None
+        where it was given.
     """
 
     threshold: Any = None
@@ -39,6 +44,7 @@ class FrameFacts:
     foreground_fraction: float = math.nan
     counts: dict[str, int] = field(default_factory=dict)
     checksums: list[int] = field(default_factory=list)
+    histogram: dict[str, list[float]] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,7 @@ class Outcome:
         if former is not None:
             run, table = former
             _add(facts, range(len(run["frames"])), run["frames"])
+            _add_histograms(facts, output.former_histograms())
             tables += [] if table is None else [table]
             add_seconds(seconds, run["seconds"])
         for frames in groups:
@@ -85,6 +92,27 @@ def _add(facts: dict[int, FrameFacts], frames: range, contents: list[dict[str, A
     for frame, content in zip(frames, contents, strict=True):
         known = {k: v for k, v in content.items() if k in FrameFacts.__dataclass_fields__}
         facts[frame] = FrameFacts(**known)
+
+
+def _add_histograms(facts: Mapping[int, FrameFacts], table: pd.DataFrame | None) -> None:
+    for frame, rows in [] if table is None else table.groupby("frame"):
+        facts[int(str(frame))].histogram = rows[["value", "count"]].to_dict(orient="list")
+
+
+def histogram_table(facts: Mapping[int, FrameFacts]) -> pd.DataFrame | None:
+    """Return a row per bin of each frame's histogram; None where there is none.
+
+    Examples
+    --------
+    >>> known = FrameFacts(histogram={"value": [0.25, 0.75], "count": [9, 1]})
+    >>> histogram_table({0: known, 1: FrameFacts()})
+       frame  value  count
+    0      0   0.25      9
+    1      0   0.75      1
+    """
+    known = {frame: f.histogram for frame, f in facts.items() if f.histogram is not None}
+    tables = [pd.DataFrame(h).assign(frame=frame) for frame, h in known.items()]
+    return pd.concat(tables, ignore_index=True)[list(_BINS)] if tables else None
 
 
 def add_seconds(seconds: Seconds, more: Seconds) -> None:

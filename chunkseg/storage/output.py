@@ -47,11 +47,12 @@ SCRATCH = "scratch"
 LABELS = "labels.ome.zarr"
 TABLE = "objects.parquet"
 CSV = "objects.csv"
+HISTOGRAMS = "histograms.parquet"
 KEPT = ("mask", "seeds", "expanded")
 CSV_ROWS = 5_000_000
 
 ARRAYS = (LABELS, *(f"{k}.ome.zarr" for k in KEPT))
-WRITTEN = (*ARRAYS, TABLE, CSV, "summary.json", "workflow.toml", RUN)
+WRITTEN = (*ARRAYS, TABLE, CSV, "summary.json", "workflow.toml", HISTOGRAMS, RUN)
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,16 @@ class Output:
         run = json.loads((self.state / FORMER).read_text(encoding="utf-8"))
         table = self.state / FORMER_TABLE
         return run, pd.read_parquet(table) if table.exists() else None
+
+    def former_histograms(self) -> pd.DataFrame | None:
+        """Histograms of the complete run that this one adds frames to; they stay in their place."""
+        return read_histograms(self.path)
+
+    def keep_histograms(self, table: pd.DataFrame | None) -> None:
+        """Write the histograms, if there are any."""
+        if table is not None:
+            with committed(self.building() / HISTOGRAMS) as partial:
+                table.to_parquet(partial, index=False)
 
     def finish(
         self, table: pd.DataFrame, summary: Mapping[str, Any], run: Mapping[str, Any]
@@ -343,6 +354,12 @@ def _remove(target: Path) -> None:
         shutil.rmtree(target)
     else:
         target.unlink(missing_ok=True)
+
+
+def read_histograms(path: Path) -> pd.DataFrame | None:
+    """Read the histograms of a result; None where its thresholds were given."""
+    table = path / HISTOGRAMS
+    return pd.read_parquet(table) if table.exists() else None
 
 
 def read_run(path: Path) -> dict[str, Any]:
