@@ -33,6 +33,10 @@ HOME = {
     "bioio": {"storage"},
     "pooch": {"cli"},
     "rich": {"cli", "report"},
+    "matplotlib": {"report"},
+    "jinja2": {"report"},
+    "markupsafe": {"report"},
+    "PIL": {"report"},
     "xarray": {"geometry", "storage", "runner", "api", "report", "cli"},
 }
 LONGEST = 60
