@@ -13,20 +13,22 @@ import xarray as xr
 
 from chunkseg.api.facts import run_facts, run_identity, summary_facts, warnings_of
 from chunkseg.api.given import Given
+from chunkseg.api.planning import Planning, check_plan, estimated
 from chunkseg.api.result import Result
 from chunkseg.errors import KindError, ParameterError, PathError, PixelError
 from chunkseg.geometry.boxes import Grid, Shape, add_halos
 from chunkseg.geometry.calibration import spacing_of, unit_of
 from chunkseg.geometry.layout import Layout
 from chunkseg.geometry.units import PIXEL
-from chunkseg.plan.blocks import block_shape as shape_of_blocks
 from chunkseg.plan.parameters import PHYSICAL, Parameters
+from chunkseg.plan.plan import Plan
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.lesson import Lesson
 from chunkseg.runner.outcome import Outcome, Seconds, add_seconds, histogram_table, timed
 from chunkseg.runner.staging import needs_staging, stage
 from chunkseg.runner.sweep import Input
 from chunkseg.runner.workers import probe_shared, refuse_unshared
+from chunkseg.storage.cache import CHUNKS
 from chunkseg.storage.claim import claim
 from chunkseg.storage.identity import canonical
 from chunkseg.storage.ome import Frames
@@ -99,6 +101,7 @@ class Workflow(Parameters):
         until: Literal["mask"] | None = None,
         block_shape: Sequence[int] | None = None,
         workers: int | None = None,
+        memory_limit: int | str | None = None,
         scratch: str | os.PathLike[str] | None = None,
         keep_scratch: bool = False,
         overwrite: bool = False,
@@ -130,6 +133,12 @@ class Workflow(Parameters):
         workers : int, optional
             Number of threads; as many as there are cores by default. With an active
             ``dask.distributed`` client its workers are used instead.
+        memory_limit : int or str, optional
+            Bytes, or text such as ``"2GiB"``, that this process may use, libraries included (on a
+            cluster: a worker); it decides on the shape of the blocks and how many threads work.
+            By default blocks have at most 2**24 voxels, and half of the memory that the machine or
+            the container gives is not exceeded. What tables need per object is beside it, see
+            :meth:`plan`.
         scratch : path, optional
             Folder for intermediates; within ``out`` by default. A run that goes on keeps the one it
             has.
@@ -149,6 +158,8 @@ class Workflow(Parameters):
         ------
         ParameterError, KindError, PixelError, PathError, FormatError, OutputExistsError
             For what can't be run; nothing is left behind then.
+        MemoryLimitError
+            If not even one block fits into ``memory_limit`` or a worker of the cluster.
         BusyError
             If another run is writing to ``out``.
         BlocksError
@@ -159,7 +170,6 @@ class Workflow(Parameters):
         opened = opened_image(image, channel)
         self._check_image(opened, input_is_mask)
         given = Given.of(opened)
-        shape = shape_of_blocks(given.layout.frame_shape, block_shape)
         frames = frames_of(opened, given.layout)
         kept = sorted({*keep, *(["mask"] if until == "mask" else [])})
         identity = run_identity(
@@ -167,27 +177,85 @@ class Workflow(Parameters):
         )
         source, execution = Input.of(given.data, given.layout), Execution(workers)
         refuse_unshared([source], execution.client)
+        spacing = tuple(frames.spacing[axis] for axis in frames.layout.spatial)
+        planning = Planning(self, source, spacing, execution, input_is_mask, until, kept)
+        plan = planning.plan(block_shape, memory_limit)
+        check_plan(plan, planning, memory_limit is not None)
         path = Path(out).expanduser()
         folder = Path(scratch).expanduser() if scratch is not None else None
-        settings = {"block_shape": shape}
+        settings = {"block_shape": plan.block_shape}
         with claim(path, identity, settings, folder, overwrite, keep_scratch) as output:
             if output.standing == "complete":
                 _log.info("%s is complete already: nothing to do", path)
                 return Result.open(path)
+            plan = planning.plan(output.started.settings["block_shape"], memory_limit)
             lesson = Lesson(
                 parameters=self,
                 image=source,
                 is_mask=input_is_mask,
                 frames=frames,
-                grid=Grid.regular(given.layout.frame_shape, output.started.settings["block_shape"]),
+                grid=Grid.regular(given.layout.frame_shape, plan.block_shape),
                 output=output,
                 keep=frozenset(kept),
                 until=until,
-                execution=execution,
+                execution=planning.running(plan),
                 progress=progress or (lambda name, done, total: None),
             )
-            self._carry_out(lesson, opened)
+            with CHUNKS.within(plan.cache):
+                self._carry_out(lesson, opened)
         return Result.open(path)
+
+    def plan(
+        self,
+        image: Image,
+        memory_limit: int | str | None = None,
+        workers: int | None = None,
+        *,
+        channel: str | int | None = None,
+        input_is_mask: bool = False,
+        keep: Collection[str] = (),
+        until: Literal["mask"] | None = None,
+        block_shape: Sequence[int] | None = None,
+        estimate: bool = False,
+    ) -> Plan:
+        """Say what a run of the workflow will do and need, without running it.
+
+        Parameters
+        ----------
+        image, memory_limit, workers, channel, input_is_mask, keep, until, block_shape
+            As for :meth:`run`.
+        estimate : bool
+            Run a block or two of the image to estimate the time.
+
+        Returns
+        -------
+        Plan
+            With ``fits`` False and a note of what would fit where the limit can't be kept.
+
+        Raises
+        ------
+        ParameterError, KindError, PathError, FormatError
+            For what can't be run.
+
+        Examples
+        --------
+        >>> import chunkseg as cs
+        >>> image = np.zeros((512, 512, 512), np.uint8)
+        >>> plan = cs.Workflow(sigma=3, erosion_radius=10).plan(image, "2GiB", workers=2)
+        >>> plan.block_shape, plan.blocks, plan.fits
+        ((256, 256, 256), 8, True)
+        """
+        _check_options(keep, until, workers)
+        opened = opened_image(image, channel)
+        self._check_image(opened, input_is_mask)
+        given = Given.of(opened)
+        frames = frames_of(opened, given.layout)
+        spacing = tuple(frames.spacing[axis] for axis in frames.layout.spatial)
+        source = Input.of(given.data, given.layout)
+        execution = Execution(workers)
+        planning = Planning(self, source, spacing, execution, input_is_mask, until, keep)
+        found = planning.plan(block_shape, memory_limit)
+        return estimated(found, self, given, input_is_mask) if estimate else found
 
     def _carry_out(self, lesson: Lesson, image: xr.DataArray) -> None:
         """Run the passes and complete the output; what refuses to begin leaves nothing behind."""

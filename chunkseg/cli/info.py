@@ -9,13 +9,13 @@ from typing import Any
 import xarray as xr
 
 from chunkseg.api.given import Given
+from chunkseg.api.planning import Planning
 from chunkseg.cli.printing import aligned, say
 from chunkseg.errors import ParameterError
 from chunkseg.geometry.calibration import spacing_of, unit_of
 from chunkseg.geometry.units import PIXEL
-from chunkseg.plan.blocks import block_shape
+from chunkseg.plan.parameters import Parameters
 from chunkseg.runner.execution import Execution
-from chunkseg.runner.staging import needs_staging
 from chunkseg.runner.sweep import Input
 from chunkseg.storage.bioimages import BioSource
 from chunkseg.storage.damage import missing_chunks
@@ -152,9 +152,9 @@ def _channels(image: xr.DataArray) -> list[list[str]]:
 
 def _reading(image: xr.DataArray) -> str:
     given = Given.of(image)
-    block = block_shape(given.layout.frame_shape)
-    entire = (0,) * given.layout.ndim
-    if needs_staging(Input.of(given.data, given.layout), block, entire, Execution(None)):
+    source, spacing = Input.of(given.data, given.layout), (1.0,) * given.layout.ndim
+    planning = Planning(Parameters(), source, spacing, Execution(None, client=None))
+    if planning.staged(planning.plan().block_shape):
         return (
             "staged: copied once into scratch by a run, since a block can't be read without "
             "decoding far more"

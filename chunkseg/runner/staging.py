@@ -38,6 +38,16 @@ def needs_staging(image: Input, block: Shape, halo: Sequence[int], execution: Ex
     return amplification(data, layout.per_axis(block, 1), grown) > MOST_DECODED
 
 
+def stage_shape(image: Input) -> Shape:
+    """Shape of the blocks, along the spatial axes, that an image is copied in."""
+    data, layout = image.data, image.layout
+    if isinstance(data, da.Array):
+        lengths = tuple(max(c) for c in data.chunks)
+    else:
+        lengths = default_chunks(data, layout.looped, STAGE_VOXELS)
+    return tuple(lengths[axis] for axis in layout.spatial)
+
+
 def stage(
     image: Input,
     output: Output,
@@ -46,11 +56,7 @@ def stage(
 ) -> Input:
     """Copy an image into scratch, each stored unit decoded once, and return the copy."""
     data, layout = image.data, image.layout
-    if isinstance(data, da.Array):
-        lengths: Sequence[int] = [max(c) for c in data.chunks]
-    else:
-        lengths = default_chunks(data, layout.looped, STAGE_VOXELS)
-    block = [lengths[axis] for axis in layout.spatial]
+    block = stage_shape(image)
     folder = output.scratch / f"input-{layout.frames}"
     array = create_array(folder / "input.zarr", layout, block, data.dtype)
     grid = Grid.regular(layout.frame_shape, block)

@@ -16,8 +16,9 @@ import itertools
 import os
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -114,6 +115,17 @@ class ChunkCache:
         with self._lock:
             self.limit = limit
             self._shrink()
+
+    @contextmanager
+    def within(self, limit: int) -> Iterator[None]:
+        """Keep at most ``limit`` bytes for the time of the block, and nothing after it."""
+        before = self.limit
+        self.resize(min(limit, before))
+        try:
+            yield
+        finally:
+            self.clear()
+            self.resize(before)
 
     def clear(self) -> None:
         """Forget all chunks."""

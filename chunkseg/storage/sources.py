@@ -37,6 +37,7 @@ __all__ = [
     "ZarrSource",
     "amplification",
     "as_dask",
+    "axis_amplification",
     "source_of",
 ]
 
@@ -264,10 +265,11 @@ def amplification(source: Source, block: Shape, halo: Shape) -> float:
             whole_block[axis], whole_halo[axis] = b, h
         return amplification(source.source, tuple(whole_block), tuple(whole_halo))
     axes = zip(source.shape, source.chunks, block, halo, strict=True)
-    return math.prod(_axis_amplification(*axis) for axis in axes)
+    return math.prod(axis_amplification(*axis) for axis in axes)
 
 
-def _axis_amplification(n: int, chunk: int, block: int, halo: int) -> float:
+def axis_amplification(n: int, chunk: int, block: int, halo: int) -> float:
+    """Decoded per wanted voxel along one axis of ``n`` voxels; see :func:`amplification`."""
     starts = np.arange(0, n, block)
     low = np.maximum(starts - halo, 0) // chunk * chunk
     high = -(-np.minimum(starts + block + halo, n) // chunk) * chunk
