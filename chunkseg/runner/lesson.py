@@ -38,6 +38,7 @@ from chunkseg.passes.threshold import (
     otsu,
 )
 from chunkseg.plan.parameters import Parameters
+from chunkseg.runner.coarsening import coarsen
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.failures import FailedBlocksError
 from chunkseg.runner.lesson_tasks import (
@@ -51,10 +52,10 @@ from chunkseg.runner.lesson_tasks import (
 from chunkseg.runner.outcome import FrameFacts, Seconds, timed
 from chunkseg.runner.sweep import REGION_BLOCKS, Input, Sweeper, Task
 from chunkseg.runner.tasks import Chained, CountsTask, RangeTask
-from chunkseg.storage.arrays import Sink
 from chunkseg.storage.lookups import LookedUpRuns, Lookups
 from chunkseg.storage.ome import Frames
 from chunkseg.storage.output import KEPT, LABELS, Output
+from chunkseg.storage.pyramids import PyramidSink
 from chunkseg.storage.records import Records
 from chunkseg.storage.runs import RunStore
 
@@ -107,7 +108,7 @@ class Lesson:
     until: str | None
     execution: Execution
     progress: Callable[[str, int, int], None]
-    sinks: dict[str, Sink] = field(default_factory=dict)
+    sinks: dict[str, PyramidSink] = field(default_factory=dict)
 
     def run(self) -> None:
         """Do all frames, a group of them at a time, but for those that are done.
@@ -136,8 +137,8 @@ class Lesson:
         if self.output.standing != "resumed":
             return True
         names = self.keep if self.until else {LABELS.removesuffix(".ome.zarr"), *self.keep}
-        sinks = [self.output.known_array(name, self.frames.layout) for name in sorted(names)]
-        there = [sink for sink in sinks if sink is not None]
+        sinks = [self.output.known_array(n, self.frames, self.block) for n in sorted(names)]
+        there = [sink.all_levels() for sink in sinks if sink is not None]
         sweeper: Sweeper[Any] = Sweeper(self.grid, frames, self.execution)
         return len(there) == len(sinks) and sweeper.whole(there)
 
@@ -171,13 +172,13 @@ class Lesson:
         """Shape of a block that is not cut by the frame's edge."""
         return self.grid.block((0,) * self.grid.ndim).core.shape
 
-    def kept(self, name: str, dtype: Any) -> Sink | None:
+    def kept(self, name: str, dtype: Any) -> PyramidSink | None:
         """Where an intermediate goes that the user wants kept; None where not."""
         if name not in self.keep:
             return None
         return self.written(name, dtype)
 
-    def written(self, name: str, dtype: Any) -> Sink:
+    def written(self, name: str, dtype: Any) -> PyramidSink:
         """Array of the output, created when it is first asked for."""
         if name not in self.sinks:
             self.sinks[name] = self.output.array(name, self.frames, self.block, dtype)
@@ -236,15 +237,20 @@ class _Group:
         inputs: Sequence[Input],
         kind: type[R],
         skip: Skip | None = None,
-        sinks: Sequence[Sink | RunStore | None] = (),
+        sinks: Sequence[PyramidSink | RunStore | None] = (),
     ) -> Records[R]:
-        """Sweep over the group's blocks and return the records."""
+        """Sweep over the group's blocks, complete what they wrote, and return the records."""
         lesson = self.lesson
         sweeper: Sweeper[R] = Sweeper(lesson.grid, self.frames, lesson.execution, lesson.progress)
         records = Records(kind, self.folder / "records" / task.name)
         written = [sink for sink in sinks if sink is not None]
         with timed(task.name, self.seconds):
-            return sweeper.run(task, inputs, records, skip or (), written)
+            sweeper.run(task, inputs, records, skip or (), written)
+            for number, sink in enumerate(written):
+                if isinstance(sink, PyramidSink):
+                    folder = self.folder / "levels" / f"{task.name}-{number}"
+                    coarsen(sink, self.frames, lesson.execution, lesson.progress, folder)
+        return records
 
     def _scratch(self, name: str) -> RunStore:
         return RunStore(self.folder / name)

@@ -15,7 +15,7 @@ from chunkseg.kernels.runs import Runs, background_runs
 from chunkseg.passes.components import ComponentsPass, ComponentsRecord
 from chunkseg.passes.measure import MeasureRecord, Measures, View
 from chunkseg.passes.steps import Blur, BlurAbove, Chain, NotZero, Step, chain_halo, run_chain
-from chunkseg.storage.arrays import Sink, checksum
+from chunkseg.storage.arrays import BlockSink, checksum
 from chunkseg.storage.lookups import Lookups
 from chunkseg.storage.runs import RunStore
 
@@ -79,7 +79,7 @@ class SeedsTask:
     erosion: Step | None
     rule: ComponentsPass
     sink: RunStore | None
-    mask_sink: Sink | None
+    mask_sink: BlockSink | None
     name: str = "seeds"
 
     def _split_halo(self) -> tuple[int, ...]:
@@ -145,7 +145,7 @@ class ObjectsTask:
     expansion: Step
     rule: ComponentsPass
     sink: RunStore
-    keep: Mapping[str, Sink] = field(default_factory=dict)
+    keep: Mapping[str, BlockSink] = field(default_factory=dict)
     name: str = "objects"
 
     def reads(self, block: Block) -> Sequence[Box | None]:
@@ -203,7 +203,7 @@ class LabelsTask:
 
     objects: RunStore
     lookups: Lookups
-    sink: Sink
+    sink: BlockSink
     measures: Measures
     images: int
     name: str = "labels"

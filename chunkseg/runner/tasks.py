@@ -19,7 +19,7 @@ from chunkseg.passes.threshold import (
     counts_block,
     range_block,
 )
-from chunkseg.storage.arrays import Sink
+from chunkseg.storage.arrays import BlockSink
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class RangeTask:
     """Range of an image after a chain of steps; NaN and infinity are searched in what is read."""
 
     chained: Chained
-    sink: Sink | None = None
+    sink: BlockSink | None = None
     name: str = "range"
 
     def reads(self, block: Block) -> Sequence[Box | None]:
@@ -90,7 +90,7 @@ class LabelTask:
 
     rule: ComponentsPass
     frame: Box
-    sink: Sink | None = None
+    sink: BlockSink | None = None
     name: str = "label"
 
     def reads(self, block: Block) -> Sequence[Box | None]:
@@ -126,7 +126,7 @@ class ForegroundTask:
 class StoreTask:
     """Write an array."""
 
-    sink: Sink
+    sink: BlockSink
     name: str = "store"
 
     def reads(self, block: Block) -> Sequence[Box | None]:

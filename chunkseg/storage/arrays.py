@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import google_crc32c
 import numpy as np
@@ -26,8 +26,64 @@ from chunkseg.geometry.boxes import Box, Shape, Slices
 from chunkseg.geometry.layout import Layout
 from chunkseg.storage.commit import committed
 
-METADATA = "zarr.json"
+METADATA = {2: ".zarray", 3: "zarr.json"}
 LARGEST_CHUNK_EDGE = {1: 2**18, 2: 1024, 3: 128}
+
+
+class BlockSink(Protocol):
+    """Where a task writes blocks."""
+
+    def write(self, frame: int, box: Box, data: NDArray[Any]) -> None:
+        """Write a block of one frame."""
+
+    def intact(self, frame: int, box: Box) -> bool:
+        """Whether all that was written of a block is there whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """How an array is laid out in its store.
+
+    Attributes
+    ----------
+    zarr_format
+        Version of zarr.
+    chunks, shards
+        Along the spatial axes, as far as blocks allow: they are made of whole chunks, and of whole
+        shards; by default chunks as blocks suggest them, and no shards.
+    """
+
+    zarr_format: Literal[2, 3] = 3
+    chunks: Shape | None = None
+    shards: Shape | None = None
+
+    def shapes(self, block: Shape, frame: Shape) -> tuple[Shape, Shape | None]:
+        """Shapes of the chunks and the shards that blocks of a frame are stored in.
+
+        Examples
+        --------
+        >>> Stored().shapes((256, 200), (512, 200))
+        ((256, 200), None)
+        >>> Stored(chunks=(64, 60)).shapes((256, 90), (257, 90))
+        ((64, 60), None)
+        >>> Stored(chunks=(16, 16), shards=(64, 64)).shapes((128, 32), (1000, 1000))
+        ((16, 16), (64, 32))
+        """
+        if self.chunks is None:
+            return chunk_shape(block), None
+        axes = list(zip(self.chunks, block, frame, strict=True))
+        chunks = tuple(_unit(c, b, n) for c, b, n in axes)
+        if self.shards is None:
+            return chunks, None
+        counts = [(-(-b // c), -(-n // c)) for c, (_, b, n) in zip(chunks, axes, strict=True)]
+        pairs = zip(self.shards, chunks, counts, strict=True)
+        return chunks, tuple(c * _unit(s // c, b, n) for s, c, (b, n) in pairs)
+
+
+def _unit(asked: int, block: int, n: int) -> int:
+    """Length up to the one asked for that blocks consist of; a single block may end within one."""
+    most = max(1, min(asked, block, n))
+    return most if block >= n else next(d for d in range(most, 0, -1) if block % d == 0)
 
 
 def chunk_shape(block: Sequence[int]) -> Shape:
@@ -49,8 +105,9 @@ def create_array(
     dtype: Any,
     dims: Sequence[str] | None = None,
     attributes: Mapping[str, Any] | None = None,
+    stored: Stored | None = None,
 ) -> zarr.Array[Any]:
-    """Create a checksummed zarr v3 array whose chunks divide blocks of a frame.
+    """Create a checksummed zarr array whose chunks divide blocks of a frame.
 
     What an earlier run left there in the same chunks and dtype is kept, with as many frames or
     fewer; anything else is removed. The metadata appear at once, by a rename.
@@ -66,40 +123,80 @@ def create_array(
     dtype
         Type of the voxels.
     dims
-        Names of the axes, recorded as the array's dimension names.
+        Names of the axes, recorded as the array's dimension names (zarr 2: as xarray does).
     attributes
         Further attributes.
+    stored
+        Version of zarr, chunks and shards; by default version 3 in chunks that suit the block.
     """
-    chunks = layout.per_axis(chunk_shape(block), 1)
-    if not continues(path, chunks, dtype):
-        (path / METADATA).unlink(missing_ok=True)
-        shutil.rmtree(path / "c", ignore_errors=True)
-    store: dict[str, Any] = {}
+    stored = stored or Stored()
+    inner, outer = stored.shapes(tuple(block), layout.frame_shape)
+    chunks = layout.per_axis(inner, 1)
+    shards = None if outer is None else layout.per_axis(outer, 1)
+    if not continues(path, chunks, dtype, shards, stored.zarr_format):
+        _clear(path)
+    documents: dict[str, Any] = {}
     zarr.create_array(
-        store=store,
+        store=documents,
         shape=layout.shape,
         chunks=chunks,
         dtype=np.dtype(dtype),
-        compressors=[ZstdCodec(level=1), Crc32cCodec()],
         fill_value=0,
-        dimension_names=list(dims) if dims is not None else None,
-        attributes=dict(attributes or {}),
+        **_as_format(stored.zarr_format, shards, dims, dict(attributes or {})),
     )
     path.mkdir(parents=True, exist_ok=True)
-    with committed(path / METADATA) as partial:
-        partial.write_bytes(store[METADATA].to_bytes())
+    for name in sorted(documents, key=lambda name: name == METADATA[stored.zarr_format]):
+        with committed(path / name) as partial:
+            partial.write_bytes(documents[name].to_bytes())
     return opened_array(path)
 
 
-def continues(path: Path, chunks: Shape, dtype: Any) -> bool:
-    """Whether an array of these chunks and this dtype is there and can be read."""
-    if not (path / METADATA).exists():
+def _as_format(
+    zarr_format: int, shards: Shape | None, dims: Sequence[str] | None, attributes: dict[str, Any]
+) -> dict[str, Any]:
+    """What the versions of zarr have in different ways; both with a checksum in every chunk."""
+    if zarr_format == 3:
+        return {
+            "zarr_format": 3,
+            "shards": shards,
+            "compressors": [ZstdCodec(level=1), Crc32cCodec()],
+            "dimension_names": list(dims) if dims is not None else None,
+            "attributes": attributes,
+        }
+    named = {"_ARRAY_DIMENSIONS": list(dims)} if dims is not None else {}
+    return {
+        "zarr_format": 2,
+        "compressors": {"id": "zstd", "level": 1, "checksum": True},
+        "chunk_key_encoding": {"name": "v2", "separator": "/"},
+        "attributes": attributes | named,
+    }
+
+
+def _clear(path: Path) -> None:
+    """Remove an array's metadata and its chunks."""
+    for name in METADATA.values():
+        (path / name).unlink(missing_ok=True)
+    shutil.rmtree(path / "c", ignore_errors=True)
+    for inside in path.glob("[0-9]*"):
+        shutil.rmtree(inside, ignore_errors=True)
+
+
+def chunk_folder(path: Path) -> Path:
+    """Folder of an array's chunks."""
+    return path / "c" if (path / METADATA[3]).exists() else path
+
+
+def continues(
+    path: Path, chunks: Shape, dtype: Any, shards: Shape | None = None, zarr_format: int = 3
+) -> bool:
+    """Whether an array of this layout and dtype is there and can be read."""
+    if not (path / METADATA[zarr_format]).exists():
         return False
     try:
         former = opened_array(path)
     except Exception:
         return False
-    return bool((former.chunks, former.dtype) == (chunks, np.dtype(dtype)))
+    return (former.chunks, former.shards, former.dtype) == (chunks, shards, np.dtype(dtype))
 
 
 def opened_array(path: Path) -> zarr.Array[Any]:
@@ -116,11 +213,12 @@ class Sink:
     layout: Layout
 
     def write(self, frame: int, box: Box, data: NDArray[Any]) -> None:
-        """Write a block of one frame; made of whole chunks, and losing nothing by a cast."""
+        """Write a block of one frame; of whole chunks (shards), and losing nothing by a cast."""
+        units = write_unit(self.array)
         for axis, a, b in zip(self.layout.spatial, box.start, box.stop, strict=True):
-            chunk, end = self.array.chunks[axis], self.array.shape[axis]
-            if a % chunk or (b % chunk and b != end):
-                raise AssertionError(f"block {box} is not made of whole chunks {self.array.chunks}")
+            unit, end = units[axis], self.array.shape[axis]
+            if a % unit or (b % unit and b != end):
+                raise AssertionError(f"block {box} is not made of whole chunks {units}")
         data = data.astype(self.array.dtype, casting="safe", copy=False)
         self.array[self.layout.slices(frame, box)] = self.layout.give_frame(data)
 
@@ -134,6 +232,11 @@ class Sink:
         except Exception:
             return False
         return True
+
+
+def write_unit(array: zarr.Array[Any]) -> Shape:
+    """Shape of what is stored as one file: a shard where there are any, else a chunk."""
+    return array.shards or array.chunks
 
 
 def checksum(data: NDArray[Any]) -> int:
@@ -150,13 +253,13 @@ def checksum(data: NDArray[Any]) -> int:
 
 
 def missing_chunks(array: zarr.Array[Any], slices: Slices) -> list[str]:
-    """Keys of the chunks of a region that are not there, of an array in a local folder."""
+    """Keys of the chunks (or shards) of a region that are not there, of an array in a folder."""
     store = array.store_path.store
     assert isinstance(store, LocalStore)
     folder = store.root / array.store_path.path
     encode = array.metadata.encode_chunk_key
     spans = [
-        range(s.start // c, -(-s.stop // c)) for s, c in zip(slices, array.chunks, strict=True)
+        range(s.start // c, -(-s.stop // c)) for s, c in zip(slices, write_unit(array), strict=True)
     ]
     keys = [encode(index) for index in itertools.product(*spans)]
     return [key for key in keys if not (folder / key).exists()]

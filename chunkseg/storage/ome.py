@@ -1,13 +1,24 @@
-"""OME-Zarr 0.5 metadata of the label images that chunkseg writes."""
+"""OME-Zarr 0.5 and 0.4 metadata of the images and label images that chunkseg writes.
+
+A level's scale is the full resolution's times its factor. Labels are taken at even indices, so
+that a level's first voxel lies where that of the full resolution does; the first voxel of a level
+of means lies in the middle of those that it is the mean of.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from chunkseg.geometry.layout import Layout
+from chunkseg.geometry.pyramid import Level
+from chunkseg.geometry.units import PIXEL
 from chunkseg.storage.commit import write_json
+
+Version = Literal["0.4", "0.5"]
+VERSIONS: tuple[Version, ...] = ("0.5", "0.4")
 
 
 @dataclass(frozen=True)
@@ -17,11 +28,13 @@ class Frames:
     Attributes
     ----------
     dims
-        Names of the axes: ``t`` first if there is one, then the spatial axes.
+        Names of the axes: ``t`` and ``c`` first if there are any, then the spatial axes.
     layout
         Their lengths and roles.
     spacing, origin, units
         Of each axis.
+    version
+        Of OME-Zarr.
     """
 
     dims: tuple[str, ...]
@@ -29,29 +42,82 @@ class Frames:
     spacing: tuple[float, ...]
     origin: tuple[float, ...]
     units: tuple[str, ...]
+    version: Version = "0.5"
+
+    @property
+    def spatial_spacing(self) -> tuple[float, ...] | None:
+        """Spacing along the spatial axes; None where they are not in one unit."""
+        axes = self.layout.spatial
+        if len({self.units[axis] for axis in axes}) > 1:
+            return None
+        return tuple(self.spacing[axis] for axis in axes)
 
 
-def write_label_group(folder: Path, name: str, frames: Frames) -> None:
-    """Make a folder an OME-Zarr label image of one level, ``0``."""
-    attributes = {"ome": _ome(name, frames)}
-    content = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-    write_json(folder / "zarr.json", content)
+def write_image_group(
+    folder: Path,
+    name: str,
+    frames: Frames,
+    levels: Sequence[Level],
+    mean: bool = False,
+    labels: bool = True,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Make a folder an OME-Zarr image (by default of labels) with the levels ``0``, ``1``, ...
+
+    Parameters
+    ----------
+    folder, name
+        The group, and what the image is called.
+    frames
+        Axes and calibration of the full resolution.
+    levels
+        The full resolution first.
+    mean
+        Whether coarser voxels are means.
+    labels
+        Whether it is a label image.
+    more
+        Further OME metadata, as ``omero``.
+    """
+    content = _multiscale(name, frames, levels, mean)
+    version = {"version": frames.version}
+    marked = {"image-label": version} if labels else {}
+    if frames.version == "0.5":
+        ome = {**version, "multiscales": [content], **marked, **(more or {})}
+        document = {"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome}}
+        write_json(folder / "zarr.json", document)
+        return
+    write_json(folder / ".zattrs", {"multiscales": [version | content], **marked, **(more or {})})
+    write_json(folder / ".zgroup", {"zarr_format": 2})
 
 
-def _ome(name: str, frames: Frames) -> dict[str, Any]:
-    """OME-Zarr 0.5 metadata of a label image of one level."""
+def _multiscale(name: str, frames: Frames, levels: Sequence[Level], mean: bool) -> dict[str, Any]:
     axes = [_ome_axis(d, u) for d, u in zip(frames.dims, frames.units, strict=True)]
-    placing: list[dict[str, Any]] = [{"type": "scale", "scale": list(frames.spacing)}]
-    if any(frames.origin):
-        placing.append({"type": "translation", "translation": list(frames.origin)})
-    dataset = {"path": "0", "coordinateTransformations": placing}
-    return {
-        "version": "0.5",
-        "multiscales": [{"name": name, "axes": axes, "datasets": [dataset]}],
-        "image-label": {"version": "0.5"},
-    }
+    placed = [_placed(frames, level, mean) for level in levels]
+    shifted = any(any(translation) for _, translation in placed)
+    datasets = [
+        {"path": str(n), "coordinateTransformations": _steps(scale, translation, shifted)}
+        for n, (scale, translation) in enumerate(placed)
+    ]
+    kind = {"type": "mean" if mean else "nearest"} if len(levels) > 1 else {}
+    return {"name": name, "axes": axes, "datasets": datasets, **kind}
+
+
+def _placed(frames: Frames, level: Level, mean: bool) -> tuple[list[float], list[float]]:
+    """Scale and translation of a level."""
+    factors = frames.layout.per_axis(level.factor, 1)
+    scale = [s * f for s, f in zip(frames.spacing, factors, strict=True)]
+    shifts = [
+        (f - 1) / 2 * s if mean else 0.0 for s, f in zip(frames.spacing, factors, strict=True)
+    ]
+    return scale, [o + shift for o, shift in zip(frames.origin, shifts, strict=True)]
+
+
+def _steps(scale: list[float], translation: list[float], shifted: bool) -> list[dict[str, Any]]:
+    placing: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
+    return [*placing, {"type": "translation", "translation": translation}] if shifted else placing
 
 
 def _ome_axis(dim: str, unit: str) -> dict[str, str]:
-    axis = {"name": dim, "type": "time" if dim == "t" else "space"}
-    return axis if unit == "pixel" else axis | {"unit": unit}
+    axis = {"name": dim, "type": {"t": "time", "c": "channel"}.get(dim, "space")}
+    return axis if unit == PIXEL else axis | {"unit": unit}

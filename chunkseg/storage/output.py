@@ -22,8 +22,8 @@ import pandas as pd
 
 from chunkseg.errors import IncompleteError, OutputExistsError, PathError
 from chunkseg.geometry.boxes import Shape
-from chunkseg.geometry.layout import Layout
-from chunkseg.storage.arrays import Sink, create_array, opened_array
+from chunkseg.geometry.pyramid import Level, levels_of
+from chunkseg.storage.arrays import chunk_folder, opened_array
 from chunkseg.storage.commit import (
     committed,
     file_digest,
@@ -35,7 +35,8 @@ from chunkseg.storage.commit import (
 )
 from chunkseg.storage.identity import Identity
 from chunkseg.storage.lease import LEASE
-from chunkseg.storage.ome import Frames, write_label_group
+from chunkseg.storage.ome import Frames, write_image_group
+from chunkseg.storage.pyramids import PyramidSink, create_pyramid, level_folders, opened_pyramid
 
 RUN = "run.json"
 STATE = ".chunkseg"
@@ -129,17 +130,19 @@ class Output:
         """Folder of the intermediates."""
         return self.started.scratch
 
-    def array(self, name: str, frames: Frames, block: Shape, dtype: Any) -> Sink:
-        """OME-Zarr label image (level ``0`` only), created or, in a resumed run, opened."""
+    def array(self, name: str, frames: Frames, block: Shape, dtype: Any) -> PyramidSink:
+        """OME-Zarr label image, created or, in a resumed run, opened."""
         folder = self._array(name)
-        array = create_array(folder / "0", frames.layout, block, dtype, frames.dims)
-        write_label_group(folder, name, frames)
-        return Sink(array, frames.layout)
+        levels = label_levels(frames, block)
+        pyramid = create_pyramid(folder, frames, levels, dtype, mean=False)
+        write_image_group(folder, name, frames, levels)
+        return pyramid
 
-    def known_array(self, name: str, layout: Layout) -> Sink | None:
+    def known_array(self, name: str, frames: Frames, block: Shape) -> PyramidSink | None:
         """What an earlier run has written of an array; None if it can't be read."""
+        levels = label_levels(frames, block)
         try:
-            return Sink(opened_array(self._array(name) / "0"), layout)
+            return opened_pyramid(self._array(name), frames.layout, levels, mean=False)
         except Exception:
             return None
 
@@ -245,6 +248,11 @@ class Output:
             remove_written(self.path)
 
 
+def label_levels(frames: Frames, block: Shape) -> tuple[Level, ...]:
+    """Levels of what a run writes."""
+    return levels_of(frames.layout.frame_shape, block, frames.spatial_spacing)
+
+
 def publish(path: Path, keep_scratch: bool = False) -> None:
     """Move what is finished to its place; may be taken up again at any point."""
     state = path / STATE
@@ -276,8 +284,8 @@ def restore(path: Path) -> None:
     if (state / FORMER).exists():
         frames = len(json.loads((state / FORMER).read_text(encoding="utf-8"))["frames"])
         for there, taken in reversed(_former_places(path)):
-            if taken.is_dir():
-                _shorten(taken / "0", frames)
+            for level in level_folders(taken):
+                _shorten(level, frames)
             if taken.exists():
                 taken.replace(there)
         flush(path)
@@ -288,8 +296,8 @@ def _shorten(path: Path, frames: int) -> None:
     """Let an array have its first frames only."""
     array = opened_array(path)
     array.resize((frames, *array.shape[1:]))
-    for folder in (path / "c").iterdir():
-        if int(folder.name) >= frames:
+    for folder in chunk_folder(path).iterdir():
+        if folder.name.isdigit() and int(folder.name) >= frames:
             shutil.rmtree(folder)
 
 
