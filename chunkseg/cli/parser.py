@@ -46,6 +46,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"chunkseg {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_run(_command(commands, "run", "segment and measure an image", "run"))
+    _add_plan(_command(commands, "plan", "tell what a run would do and need", "plan"))
     _add_measure(_command(commands, "measure", "measure a label image", "measure"))
     _add_verify(_command(commands, "verify", "check a result, and parts of it again", "verify"))
     _add_status(_command(commands, "status", "tell how far a run is", "status"))
@@ -76,7 +77,24 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     _add_input(parser)
     parser.add_argument("-o", "--output", metavar="OUT", required=True, help="folder to be made")
     _add_workflow(parser.add_argument_group("workflow"))
-    extent = parser.add_argument_group("what is done")
+    _add_extent(parser.add_argument_group("what is done"))
+    _add_machine(parser.add_argument_group("how it is done"))
+
+
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    _add_input(parser)
+    _add_workflow(parser.add_argument_group("workflow"))
+    _add_extent(parser.add_argument_group("what is done"))
+    group = parser.add_argument_group("how it is done")
+    _add_blocks(group)
+    group.add_argument("--workers", metavar="N", type=int, help="number of threads")
+    group.add_argument(
+        "--estimate", action="store_true", help="run a block or two to estimate the time"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_extent(extent: argparse._ArgumentGroup) -> None:
     extent.add_argument(
         "--input-is-mask", action="store_true", help="the image is a mask already: no threshold"
     )
@@ -84,7 +102,6 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     extent.add_argument(
         "--keep", metavar="STEPS", type=_names, default=(), help="also write: mask,seeds,expanded"
     )
-    _add_machine(parser.add_argument_group("how it is done"))
 
 
 def _add_input(parser: argparse.ArgumentParser) -> None:
@@ -125,8 +142,17 @@ def _add_workflow(group: argparse._ArgumentGroup) -> None:
     add("--clear-border-axes", metavar="AXES", type=_names, help="the axes that count, as y,x")
 
 
-def _add_machine(group: argparse._ArgumentGroup) -> None:
+def _add_blocks(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--block-shape", metavar="Z,Y,X", type=_lengths, help="block in voxels")
+    group.add_argument(
+        "--memory-limit",
+        metavar="BYTES",
+        help="memory of the process in all, as 2GiB; half of the machine's by default",
+    )
+
+
+def _add_machine(group: argparse._ArgumentGroup) -> None:
+    _add_blocks(group)
     add_cluster(group)
     group.add_argument("--scratch", metavar="DIR", help="folder for what lies between the passes")
     group.add_argument(

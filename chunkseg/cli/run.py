@@ -36,6 +36,7 @@ def command(args: argparse.Namespace) -> int:
             keep=args.keep,
             block_shape=args.block_shape,
             workers=execution.workers,
+            memory_limit=args.memory_limit,
             scratch=args.scratch,
             keep_scratch=args.keep_scratch,
             overwrite=args.overwrite,
