@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -22,6 +21,7 @@ from chunkseg.passes.tables import physical_columns
 from chunkseg.storage.claim import claim
 from chunkseg.storage.identity import Identity, canonical
 from chunkseg.storage.opening import open_image
+from chunkseg.storage.places import local_path
 from chunkseg.storage.wrapping import described
 
 Image = str | os.PathLike[str] | Any
@@ -75,9 +75,9 @@ def measure(
     0   2.0      0.50
     1   1.0      0.25
     """
+    path = local_path(out)
     opened = _opened(labels)
     intensity = None if image is None else _opened(image)
-    path = Path(out).expanduser()
     with claim(path, _identity(opened, intensity, properties), {}, None, overwrite) as output:
         if output.standing == "complete":
             return Result.open(path)

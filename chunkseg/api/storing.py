@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from chunkseg.api.given import Given, Lazy
 from chunkseg.api.sweeping import kept_at, written
+from chunkseg.storage.places import local_path
 
 
 def store(x: Any, path: str | os.PathLike[str]) -> Lazy:
@@ -35,6 +35,8 @@ def store(x: Any, path: str | os.PathLike[str]) -> Lazy:
         If another process is writing it.
     BlocksError
         If some blocks could not be computed or written; the others are.
+    PathError
+        If ``path`` is an address.
     KindError
         If ``x`` is no array.
 
@@ -47,5 +49,5 @@ def store(x: Any, path: str | os.PathLike[str]) -> Lazy:
     True
     """
     given = Given.of(x, "array")
-    into = kept_at(Path(path).expanduser(), given, given.data.dtype, "store")
+    into = kept_at(local_path(path), given, given.data.dtype, "store")
     return given.back(written(given, into))

@@ -31,9 +31,10 @@ from chunkseg.runner.workers import probe_shared, refuse_unshared
 from chunkseg.storage.cache import CHUNKS
 from chunkseg.storage.claim import claim
 from chunkseg.storage.identity import canonical
-from chunkseg.storage.ome import Frames
+from chunkseg.storage.ome import Frames, Version, parse_version
 from chunkseg.storage.opening import OPENED_WITH, from_array, open_image, opened_with
 from chunkseg.storage.output import KEPT
+from chunkseg.storage.places import local_path
 
 Image = str | os.PathLike[str] | Any
 Progress = Callable[[str, int, int], None]
@@ -105,6 +106,7 @@ class Workflow(Parameters):
         scratch: str | os.PathLike[str] | None = None,
         keep_scratch: bool = False,
         overwrite: bool = False,
+        ome_version: str = "0.5",
         progress: Progress | None = None,
     ) -> Result:
         """Run the workflow out of core and write the result to a folder.
@@ -147,6 +149,8 @@ class Workflow(Parameters):
             ``.chunkseg/scratch``, elsewhere as ``chunkseg-...``.
         overwrite : bool
             Remove what chunkseg wrote to ``out`` before, and nothing else.
+        ome_version : {"0.5", "0.4"}
+            Version of the OME-Zarr that is written: 0.5 is zarr 3, 0.4 is zarr 2.
         progress : callable, optional
             Called as ``progress(name of the pass, blocks done, blocks in all)``.
 
@@ -167,21 +171,20 @@ class Workflow(Parameters):
             same call goes on once the cause is mended.
         """
         _check_options(keep, until, workers)
+        path = local_path(out)
         opened = opened_image(image, channel)
         self._check_image(opened, input_is_mask)
         given = Given.of(opened)
-        frames = frames_of(opened, given.layout)
+        frames = frames_of(opened, given.layout, parse_version(ome_version))
+        told = {"until": until, "mask": input_is_mask, "OME-Zarr": frames.version}
         kept = sorted({*keep, *(["mask"] if until == "mask" else [])})
-        identity = run_identity(
-            self.as_dict(), opened, given, frames, until=until, keep=kept, mask=input_is_mask
-        )
+        identity = run_identity(self.as_dict(), opened, given, frames, keep=kept, **told)
         source, execution = Input.of(given.data, given.layout), Execution(workers)
         refuse_unshared([source], execution.client)
         spacing = tuple(frames.spacing[axis] for axis in frames.layout.spatial)
         planning = Planning(self, source, spacing, execution, input_is_mask, until, kept)
         plan = planning.plan(block_shape, memory_limit)
         check_plan(plan, planning, memory_limit is not None)
-        path = Path(out).expanduser()
         folder = Path(scratch).expanduser() if scratch is not None else None
         settings = {"block_shape": plan.block_shape}
         with claim(path, identity, settings, folder, overwrite, keep_scratch) as output:
@@ -276,6 +279,7 @@ class Workflow(Parameters):
             raise
         outcome = Outcome.gathered(output, lesson.groups())
         add_seconds(outcome.seconds, staging)
+        add_seconds(outcome.seconds, lesson.seconds)
         self._finish(lesson, outcome, image)
 
     def _halo(self, spacing: tuple[float, ...], is_mask: bool) -> Shape:
@@ -391,7 +395,7 @@ def _channel(image: xr.DataArray, channel: str | int | None) -> xr.DataArray:
     return chosen.assign_attrs({OPENED_WITH: canonical(opened_with(image) | {"channel": index})})
 
 
-def frames_of(image: xr.DataArray, layout: Layout) -> Frames:
+def frames_of(image: xr.DataArray, layout: Layout, version: Version = "0.5") -> Frames:
     """Axes and calibration of what will be written: ``t`` first, then the spatial axes."""
     spatial = [str(image.dims[axis]) for axis in layout.spatial]
     dims = [str(image.dims[axis]) for axis in layout.looped] + spatial
@@ -399,6 +403,6 @@ def frames_of(image: xr.DataArray, layout: Layout) -> Frames:
     units = [unit if d in spatial else unit_of(image, [d]) for d in dims]
     origin = [float(image[d].values.min()) if d in image.coords else 0.0 for d in dims]
     shape = [image.sizes[d] for d in dims]
-    return Frames(
-        tuple(dims), Layout.of(shape, dims), spacing_of(image, dims), tuple(origin), tuple(units)
-    )
+    spacing = spacing_of(image, dims)
+    whole = Layout.of(shape, dims)
+    return Frames(tuple(dims), whole, spacing, tuple(origin), tuple(units), version)

@@ -102,6 +102,16 @@ def _add_extent(extent: argparse._ArgumentGroup) -> None:
     extent.add_argument(
         "--keep", metavar="STEPS", type=_names, default=(), help="also write: mask,seeds,expanded"
     )
+    _add_version(extent)
+
+
+def _add_version(group: Any) -> None:
+    group.add_argument(
+        "--ome-zarr",
+        metavar="VERSION",
+        default="0.5",
+        help="version of the OME-Zarr that is written: 0.5 (default) or 0.4",
+    )
 
 
 def _add_input(parser: argparse.ArgumentParser) -> None:

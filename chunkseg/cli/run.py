@@ -40,6 +40,7 @@ def command(args: argparse.Namespace) -> int:
             scratch=args.scratch,
             keep_scratch=args.keep_scratch,
             overwrite=args.overwrite,
+            ome_version=args.ome_zarr,
             progress=tell,
         )
     say(result_lines(result))

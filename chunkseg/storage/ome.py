@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from chunkseg.errors import ParameterError
 from chunkseg.geometry.layout import Layout
 from chunkseg.geometry.pyramid import Level
 from chunkseg.geometry.units import PIXEL
@@ -19,6 +20,20 @@ from chunkseg.storage.commit import write_json
 
 Version = Literal["0.4", "0.5"]
 VERSIONS: tuple[Version, ...] = ("0.5", "0.4")
+
+
+def parse_version(version: str) -> Version:
+    """Version of OME-Zarr that is to be written.
+
+    Raises
+    ------
+    ParameterError
+        If it is not one of those that can be.
+    """
+    for known in VERSIONS:
+        if version == known:
+            return known
+    raise ParameterError(f"OME-Zarr is written in version {' or '.join(VERSIONS)}, not {version!r}")
 
 
 @dataclass(frozen=True)
