@@ -22,6 +22,7 @@ from chunkseg.errors import BlocksError, BusyError, IncompleteError, OutputExist
 from chunkseg.storage import output
 from chunkseg.storage.kept import Kept
 from chunkseg.storage.output import REMOVING, RUN, STATE, WRITTEN
+from tests.blocks import Blocks
 from tests.killing import contents
 
 IMAGE = np.random.default_rng(4).integers(0, 250, (8, 9)).astype(np.uint8)
@@ -172,7 +173,8 @@ def test_a_folder_that_is_gone_under_way_says_what_failed(tmp_path: Path) -> Non
         if name == "objects":
             shutil.rmtree(tmp_path / "out", ignore_errors=True)
 
-    with pytest.raises(BlocksError, match=r"lookups/seeds can't be read"):
+    said = pytest.raises(BlocksError, match=r"lookups/seeds can't be read")
+    with Blocks().watched(), said:
         run(tmp_path / "out", progress=progress)
 
 
