@@ -72,6 +72,11 @@ def kept_at(
     path: Path, given: Given, dtype: Any, step: str, more: Sequence[Any] = (), **options: Any
 ) -> Kept:
     """Scratch array of a step at a path of the user's choice."""
+    return _kept(path, given, dtype, step_identity(given, step, more, **options))
+
+
+def step_identity(given: Given, step: str, more: Sequence[Any] = (), **options: Any) -> Identity:
+    """Who a step is: its name, its options, and samples of its inputs."""
     facts = {
         "step": step,
         "shape": given.data.shape,
@@ -81,7 +86,7 @@ def kept_at(
         **(described(given.named) if given.named is not None else {}),
         "samples": [_samples(array, given.layout) for array in (given.data, *more)],
     }
-    return _kept(path, given, dtype, Identity(json.loads(canonical({**facts, **options})), ()))
+    return Identity(json.loads(canonical({**facts, **options})), ())
 
 
 def _samples(array: da.Array, layout: Layout) -> list[str]:

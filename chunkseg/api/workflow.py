@@ -271,7 +271,8 @@ class Workflow(Parameters):
             halo = self._halo(lesson.spacing, lesson.is_mask)
             if needs_staging(lesson.image, lesson.block, halo, execution):
                 with timed("stage", staging):
-                    lesson.image = stage(lesson.image, output, execution, lesson.progress)
+                    into = output.scratch / f"input-{lesson.image.layout.frames}"
+                    lesson.image = stage(lesson.image, into, execution, lesson.progress)
             lesson.run()
         except (ParameterError, KindError, PixelError, PathError):
             if output.standing == "new" and not lesson.any_done:

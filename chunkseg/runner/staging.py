@@ -8,6 +8,7 @@ memory when the workers are other processes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import dask.array as da
 
@@ -18,7 +19,6 @@ from chunkseg.runner.sweep import Input, Sweeper
 from chunkseg.runner.tasks import StoreTask
 from chunkseg.storage.arrays import Sink, create_array
 from chunkseg.storage.leaves import MemorySource
-from chunkseg.storage.output import Output
 from chunkseg.storage.records import Records
 from chunkseg.storage.scratch import ScratchSource
 from chunkseg.storage.sources import amplification, default_chunks
@@ -50,14 +50,13 @@ def stage_shape(image: Input) -> Shape:
 
 def stage(
     image: Input,
-    output: Output,
+    folder: Path,
     execution: Execution,
     progress: Callable[[str, int, int], None],
 ) -> Input:
-    """Copy an image into scratch, each stored unit decoded once, and return the copy."""
+    """Copy an image into a folder, each stored unit decoded once, and return the copy."""
     data, layout = image.data, image.layout
     block = stage_shape(image)
-    folder = output.scratch / f"input-{layout.frames}"
     array = create_array(folder / "input.zarr", layout, block, data.dtype)
     grid = Grid.regular(layout.frame_shape, block)
     sweeper: Sweeper[VoxelCount] = Sweeper(grid, range(layout.frames), execution, progress)

@@ -1,116 +1,115 @@
-"""Intermediates that a step keeps: one zarr array per path, taken up again where a sweep stopped.
+"""What one sweep fills, taken up again where it stopped: an intermediate, or a saved image.
 
-The array is written beside its place, under a name ending in ``.partial``, and renamed when the
-sweep that fills it is through: what is at the path is complete. ``.chunkseg/`` within it holds the
-records of that sweep and the identity of step and input; the same step with the same input finds
-them again, and another one is refused.
+It is written beside its place, under a name ending in ``.partial``, and renamed when the sweep that
+fills it is through: what is at the path is complete. ``.chunkseg/`` within it holds the records of
+that sweep and the identity of step and input; the same step with the same input finds them again,
+and another one is refused. An intermediate keeps both; of an image, which other programs read, the
+identity goes into the attributes.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from chunkseg.errors import BusyError, OutputExistsError
 from chunkseg.geometry.boxes import Grid
 from chunkseg.geometry.layout import Layout
-from chunkseg.storage.arrays import Sink, create_array, opened_array
-from chunkseg.storage.commit import flush, read_checked, write_checked
+from chunkseg.geometry.pyramid import Level
+from chunkseg.storage.arrays import Sink, Stored, create_array, opened_array
+from chunkseg.storage.commit import flush, flush_all, read_checked, write_checked
 from chunkseg.storage.identity import Identity
 from chunkseg.storage.lease import LEASE, lease
+from chunkseg.storage.ome import OWN, Frames, group_attributes, write_image_group
 from chunkseg.storage.output import STATE
+from chunkseg.storage.pyramids import PyramidSink, create_pyramid, opened_pyramid
 from chunkseg.storage.scratch import ScratchSource
+
+T = TypeVar("T")
 
 _IDENTITY = "identity.json"
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A scratch array that one sweep writes and later ones read.
+class Filled:
+    """A folder that one sweep fills.
 
     Attributes
     ----------
     path
-        Where the array will be.
+        Where it will be.
     identity
         Of the step and its input.
-    layout
-        Shape and roles of the axes.
-    grid
-        The blocks: regular, so that each is made of whole chunks.
-    dtype
-        Of the array.
-    dims, attributes
-        Names of the axes and further attributes, recorded with the array.
+
+    Raises
+    ------
+    OutputExistsError
+        If something else is there.
     """
 
     path: Path
     identity: Identity
-    layout: Layout
-    grid: Grid
-    dtype: Any
-    dims: list[str] | None
-    attributes: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        for path in (self.path, self._partial):
+        for path in (self.path, self.partial):
             if path.exists():
                 self._compare(path)
 
     @property
     def complete(self) -> bool:
-        """Whether the array is there."""
+        """Whether it is there."""
         return self.path.exists()
 
     @property
-    def records(self) -> Path:
-        """Folder of the records of the sweep that wrote the array."""
-        return (self.path if self.complete else self._partial) / STATE / "records"
-
-    @property
-    def source(self) -> ScratchSource:
-        """The complete array, to be read."""
-        return ScratchSource(opened_array(self.path))
-
-    @property
-    def _partial(self) -> Path:
+    def partial(self) -> Path:
+        """Where it is until it is complete."""
         return self.path.with_name(f"{self.path.name}.partial")
 
+    @property
+    def state(self) -> Path:
+        """Folder, within it, of what the sweep needs to be taken up again."""
+        return (self.path if self.complete else self.partial) / STATE
+
+    @property
+    def records(self) -> Path:
+        """Folder of the records of the sweep."""
+        return self.state / "records"
+
     @contextmanager
-    def filling(self) -> Iterator[Sink]:
-        """Within it, the array is written; after it, it is complete.
+    def filled_by(self, create: Callable[[Path], T]) -> Iterator[T]:
+        """Within it, what ``create`` makes of the folder is written; after it, it is complete.
 
         Raises
         ------
         BusyError
             If another process is at it, or was until now.
         """
-        state = self._partial / STATE
+        state = self.partial / STATE
         with lease(state):
             if self.complete:
-                shutil.rmtree(self._partial)
+                shutil.rmtree(self.partial)
                 raise BusyError(f"another process has just completed {self.path}; call again")
             write_checked(state / _IDENTITY, self.identity.as_json())
-            for stray in self._partial.rglob("*.partial"):
+            for stray in self.partial.rglob("*.partial"):
                 stray.unlink(missing_ok=True)
-            block = self.grid.block((0,) * self.grid.ndim).core.shape
-            array = create_array(
-                self._partial, self.layout, block, self.dtype, self.dims, self.attributes
-            )
-            yield Sink(array, self.layout)
-            self._partial.rename(self.path)
+            yield create(self.partial)
+            self.partial.rename(self.path)
             flush(self.path.parent)
         for left in (self.path / STATE).glob(f"{LEASE}*"):
             left.unlink()
 
+    def _stated(self, path: Path) -> dict[str, Any] | None:
+        """Return who wrote a folder; None if that is not told."""
+        return read_checked(path / STATE / _IDENTITY)
+
     def _compare(self, path: Path) -> None:
         """Refuse what another call made, and what none made."""
-        content = read_checked(path / STATE / _IDENTITY)
-        if content is None and path == self._partial and _just_begun(path):
+        content = self._stated(path)
+        if content is None and path == self.partial and _just_begun(path):
             return
         if content is None:
             raise OutputExistsError(
@@ -123,6 +122,107 @@ class Kept:
                 f"{path} was made by another call: {'; '.join(changes)}; give another path, or "
                 "delete it"
             )
+
+
+@dataclass(frozen=True)
+class Kept(Filled):
+    """A scratch array that one sweep writes and later ones read.
+
+    Attributes
+    ----------
+    layout
+        Shape and roles of the axes.
+    grid
+        The blocks: regular, so that each is made of whole chunks.
+    dtype
+        Of the array.
+    dims, attributes
+        Names of the axes and further attributes, recorded with the array.
+    """
+
+    layout: Layout
+    grid: Grid
+    dtype: Any
+    dims: list[str] | None
+    attributes: Mapping[str, Any]
+
+    @property
+    def source(self) -> ScratchSource:
+        """The complete array, to be read."""
+        return ScratchSource(opened_array(self.path))
+
+    def filling(self) -> AbstractContextManager[Sink]:
+        """Within it, the array is written; after it, it is complete; see :meth:`filled_by`."""
+        return self.filled_by(self._create)
+
+    def _create(self, path: Path) -> Sink:
+        block = self.grid.block((0,) * self.grid.ndim).core.shape
+        array = create_array(path, self.layout, block, self.dtype, self.dims, self.attributes)
+        return Sink(array, self.layout)
+
+
+@dataclass(frozen=True)
+class SavedImage(Filled):
+    """An OME-Zarr image that one sweep writes.
+
+    Attributes
+    ----------
+    frames
+        Axes and calibration.
+    levels
+        The full resolution first.
+    dtype
+        Of the voxels.
+    stored
+        Chunks and shards.
+    mean, labels
+        Whether coarser voxels are means; whether it is a label image.
+    """
+
+    frames: Frames
+    levels: tuple[Level, ...]
+    dtype: Any
+    stored: Stored
+    mean: bool
+    labels: bool
+
+    @property
+    def grid(self) -> Grid:
+        """The blocks of the full resolution."""
+        return Grid.regular(self.levels[0].shape, self.levels[0].block)
+
+    @contextmanager
+    def filling(self) -> Iterator[PyramidSink]:
+        """Within it, the image is written; after it, it is complete; see :meth:`filled_by`."""
+        with self.filled_by(self._create) as pyramid:
+            yield pyramid
+            flush_all()
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove what only the sweep needed."""
+        shutil.rmtree(self.path / STATE, ignore_errors=True)
+
+    def describe(self, name: str, more: Mapping[str, Any]) -> None:
+        """Write the metadata of the image, before it is complete."""
+        attributes = {OWN: {"identity": self.identity.as_json()}}
+        levels, mean, labels = self.levels, self.mean, self.labels
+        write_image_group(self.partial, name, self.frames, levels, mean, labels, more, attributes)
+
+    def opened(self) -> PyramidSink:
+        """The arrays of all levels, of a complete image."""
+        return opened_pyramid(self.path, self.frames.layout, self.levels, self.mean)
+
+    def _create(self, path: Path) -> PyramidSink:
+        frames, stored = self.frames, self.stored
+        return create_pyramid(path, frames, self.levels, self.dtype, self.mean, stored)
+
+    def _stated(self, path: Path) -> dict[str, Any] | None:
+        if path == self.partial:
+            return super()._stated(path)
+        own = group_attributes(path).get(OWN)
+        found: dict[str, Any] | None = own.get("identity") if isinstance(own, dict) else None
+        return found
 
 
 def _just_begun(path: Path) -> bool:

@@ -7,10 +7,13 @@ of means lies in the middle of those that it is the mean of.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from chunkseg.errors import ParameterError
 from chunkseg.geometry.layout import Layout
@@ -19,6 +22,8 @@ from chunkseg.geometry.units import PIXEL
 from chunkseg.storage.commit import write_json
 
 Version = Literal["0.4", "0.5"]
+OWN = "chunkseg"
+COLOURS = ("00FFFF", "FF00FF", "FFFF00", "FF0000", "00FF00", "0000FF")
 VERSIONS: tuple[Version, ...] = ("0.5", "0.4")
 
 
@@ -76,6 +81,7 @@ def write_image_group(
     mean: bool = False,
     labels: bool = True,
     more: Mapping[str, Any] | None = None,
+    attributes: Mapping[str, Any] | None = None,
 ) -> None:
     """Make a folder an OME-Zarr image (by default of labels) with the levels ``0``, ``1``, ...
 
@@ -93,17 +99,66 @@ def write_image_group(
         Whether it is a label image.
     more
         Further OME metadata, as ``omero``.
+    attributes
+        Further attributes that are not OME's.
     """
     content = _multiscale(name, frames, levels, mean)
     version = {"version": frames.version}
     marked = {"image-label": version} if labels else {}
+    own = dict(attributes or {})
     if frames.version == "0.5":
         ome = {**version, "multiscales": [content], **marked, **(more or {})}
-        document = {"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome}}
+        document = {"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome, **own}}
         write_json(folder / "zarr.json", document)
         return
-    write_json(folder / ".zattrs", {"multiscales": [version | content], **marked, **(more or {})})
+    told = {"multiscales": [version | content], **marked, **(more or {}), **own}
+    write_json(folder / ".zattrs", told)
     write_json(folder / ".zgroup", {"zarr_format": 2})
+
+
+def group_attributes(folder: Path) -> dict[str, Any]:
+    """Attributes of a group that was written here; none of anything else."""
+    for name in ("zarr.json", ".zattrs"):
+        try:
+            content = json.loads((folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        found = content.get("attributes") if name == "zarr.json" else content
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def channel_metadata(
+    names: Sequence[str], ranges: Sequence[tuple[float, float]], dtype: Any
+) -> dict[str, Any]:
+    """OME metadata of channels: names, colours, and the range of values to be shown.
+
+    Parameters
+    ----------
+    names
+        Of the channels.
+    ranges
+        Lowest and highest value of each.
+    dtype
+        Of the voxels.
+    """
+    kind = np.dtype(dtype)
+    whole = np.iinfo(kind) if kind.kind in "iu" else None
+    channels = [
+        {
+            "label": name,
+            "color": COLOURS[number % len(COLOURS)] if len(names) > 1 else "FFFFFF",
+            "active": True,
+            "window": {
+                "start": low,
+                "end": high,
+                "min": low if whole is None else int(whole.min),
+                "max": high if whole is None else int(whole.max),
+            },
+        }
+        for number, (name, (low, high)) in enumerate(zip(names, ranges, strict=True))
+    ]
+    return {"omero": {"channels": channels}}
 
 
 def _multiscale(name: str, frames: Frames, levels: Sequence[Level], mean: bool) -> dict[str, Any]:
