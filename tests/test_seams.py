@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from chunkseg.kernels.runs import id_runs
 from chunkseg.passes.seams import (
-    contact,
-    decode_face,
+    _filled,
     encode_faces,
+    face_runs,
     forward_neighbours,
-    touching_pairs,
+    touching,
 )
 
 Array = np.ndarray[Any, Any]
@@ -38,9 +38,11 @@ def test_faces_come_back(data: st.DataObject, ndim: int) -> None:
     faces = encode_faces(id_runs(local))
     assert len(faces.starts) == len(faces.ids) == faces.lengths.sum()
     for axis, side in itertools.product(range(ndim), (0, -1)):
-        plane = decode_face(faces, local.shape, axis, side)
+        expected = np.take(local, side, axis=axis)
+        runs = face_runs(faces, axis, side)
+        plane = _filled(runs, expected.shape) if len(runs[0]) else np.zeros_like(expected)
         assert plane.dtype == np.uint32
-        np.testing.assert_array_equal(plane, np.take(local, side, axis=axis))
+        np.testing.assert_array_equal(plane, expected)
 
 
 def test_faces_are_short_for_background_and_for_one_object() -> None:
@@ -84,27 +86,29 @@ def neighbours(a: Array, b: Array, offset: tuple[int, ...], hops: int) -> set[tu
 
 
 @some
-@given(st.data(), st.integers(1, 3))
+@given(st.data(), st.integers(1, 4))
 def test_pairs_are_those_of_brute_force(data: st.DataObject, ndim: int) -> None:
-    """For every neighbour, all connectivities, with and without values."""
+    """For every neighbour and all connectivities."""
     connectivity = data.draw(st.integers(1, ndim))
     offset = data.draw(st.sampled_from(list(forward_neighbours(ndim, connectivity))))
-    lengths = [data.draw(st.integers(1, 4)) for _ in offset]
+    longest = 4 if ndim < 4 else 2
+    lengths = [data.draw(st.integers(1, longest)) for _ in offset]
     later = [
-        n if o == 0 else data.draw(st.integers(1, 4)) for n, o in zip(lengths, offset, strict=True)
+        n if o == 0 else data.draw(st.integers(1, longest))
+        for n, o in zip(lengths, offset, strict=True)
     ]
     a, b = data.draw(blocks(tuple(lengths))), data.draw(blocks(tuple(later)))
-    sides = contact(encode_faces(id_runs(a)), a.shape, encode_faces(id_runs(b)), b.shape, offset)
-    assert sides[0].shape == sides[1].shape
-    hops = connectivity - sum(map(abs, offset))
-    expected = neighbours(a, b, offset, connectivity)
-    pairs = touching_pairs(*sides, hops)
+    sides = encode_faces(id_runs(a)), a.shape, encode_faces(id_runs(b)), b.shape
+    pairs = touching(*sides, offset, connectivity)
     assert (pairs.dtype, pairs.shape[1]) == (np.int64, 2)
     assert len({tuple(p) for p in pairs.tolist()}) == len(pairs)
-    assert {tuple(p) for p in pairs.tolist()} == expected
-    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
-    ours, theirs = rng.integers(0, 2, 50), rng.integers(0, 2, 50)
-    equal = touching_pairs(*sides, hops, ours, theirs)
-    assert {tuple(p) for p in equal.tolist()} == {
-        (i, j) for i, j in expected if ours[i - 1] == theirs[j - 1]
-    }
+    assert {tuple(p) for p in pairs.tolist()} == neighbours(a, b, offset, connectivity)
+
+
+def test_many_pairs_in_one_plane() -> None:
+    """More than the kernel has room for at first."""
+    a = np.arange(1, 901, dtype=np.uint32).reshape(1, 30, 30)
+    faces = encode_faces(id_runs(a))
+    pairs = touching(faces, a.shape, faces, a.shape, (1, 0, 0), 3)
+    assert len(pairs) == (3 * 30 - 2) ** 2
+    assert pairs.max() == 900

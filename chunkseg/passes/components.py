@@ -19,7 +19,7 @@ from chunkseg.geometry.boxes import Block, Box, Grid, Shape, Slices
 from chunkseg.kernels import components as kernels
 from chunkseg.kernels.painting import within
 from chunkseg.kernels.runs import Runs
-from chunkseg.passes.seams import Faces, contact, encode_faces, forward_neighbours, touching_pairs
+from chunkseg.passes.seams import Faces, encode_faces, forward_neighbours, touching
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,9 +325,9 @@ class _Stitcher:
             offset = tuple(-o for o in offset)
         if not (len(a.faces.ids) and len(b.faces.ids)):
             return
-        ours, theirs = contact(a.faces, a.shape, b.faces, b.shape, offset)
-        hops = self.connectivity - sum(map(abs, offset))
-        pairs = touching_pairs(ours, theirs, hops, a.values, b.values)
+        pairs = touching(a.faces, a.shape, b.faces, b.shape, offset, self.connectivity)
+        if a.values is not None and b.values is not None:
+            pairs = pairs[a.values[pairs[:, 0] - 1] == b.values[pairs[:, 1] - 1]]
         bases = [self.offsets[self.grid.number(i)] for i in (ia, ib)]
         self.pairs.append(pairs - 1 + np.array(bases))
 

@@ -1,8 +1,9 @@
 """Seams: which components of neighbouring blocks touch each other.
 
 A block's record keeps the local ids on its outermost planes, run-length encoded. Two blocks that
-share a face, an edge or a corner touch there in a plane, a line or a voxel; shifting one side by
-the neighbours that the connectivity allows pairs up all voxels in contact.
+share a face, an edge or a corner touch there in a plane, a line or a voxel, whose runs on either
+side are paired up; the sides of blocks of more than three axes are, voxel by voxel, by shifting one
+by the neighbours that the connectivity allows.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from chunkseg.geometry.boxes import Shape
 from chunkseg.kernels.painting import plane
 from chunkseg.kernels.runs import Local, Runs
+from chunkseg.kernels.touching import touching_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +59,6 @@ def encode_faces(runs: Runs) -> Faces:
     return Faces(np.concatenate(starts), np.concatenate(ids), np.array(lengths, np.int64))
 
 
-def decode_face(faces: Faces, shape: Shape, axis: int, side: int) -> Local:
-    """Return the plane of local ids at the first (``side`` 0) or last (-1) voxel of an axis."""
-    which = 2 * axis - side
-    end = int(faces.lengths[: which + 1].sum())
-    begin = end - int(faces.lengths[which])
-    plane_shape = shape[:axis] + shape[axis + 1 :]
-    size = int(np.prod(plane_shape, dtype=np.int64))
-    if begin == end:
-        return np.zeros(plane_shape, np.uint32)
-    starts = np.append(faces.starts[begin:end].astype(np.int64), size)
-    return np.repeat(faces.ids[begin:end], starts[1:] - starts[:-1]).reshape(plane_shape)
-
-
 def forward_neighbours(ndim: int, connectivity: int) -> Iterator[Shape]:
     """Offsets to the neighbours that come later in raster order, up to ``connectivity`` hops."""
     for offset in itertools.product((-1, 0, 1), repeat=ndim):
@@ -78,31 +67,80 @@ def forward_neighbours(ndim: int, connectivity: int) -> Iterator[Shape]:
             yield offset
 
 
-def contact(
-    earlier: Faces, earlier_shape: Shape, later: Faces, later_shape: Shape, offset: Shape
-) -> tuple[Local, Local]:
-    """Where two blocks meet: both sides' local ids on the common plane, line or voxel.
-
-    ``offset`` leads from the earlier block to the later one in the grid of blocks.
-    """
-    axis = next(i for i, o in enumerate(offset) if o)
-    ours = decode_face(earlier, earlier_shape, axis, -1)
-    theirs = decode_face(later, later_shape, axis, 0)
-    rest = offset[axis + 1 :]
-    lead: tuple[Any, ...] = (slice(None),) * axis
-    ends = tuple(slice(None) if o == 0 else (-1 if o == 1 else 0) for o in rest)
-    starts = tuple(slice(None) if o == 0 else (0 if o == 1 else -1) for o in rest)
-    return ours[lead + ends], theirs[lead + starts]
-
-
-def touching_pairs(
-    ours: Local,
-    theirs: Local,
-    hops: int,
-    our_values: NDArray[Any] | None = None,
-    their_values: NDArray[Any] | None = None,
+def touching(
+    earlier: Faces,
+    earlier_shape: Shape,
+    later: Faces,
+    later_shape: Shape,
+    offset: Shape,
+    connectivity: int,
 ) -> NDArray[np.int64]:
-    """Pairs of local ids in contact across a common plane, line or voxel.
+    """Pairs of local ids of two neighbouring blocks that are in contact.
+
+    Parameters
+    ----------
+    earlier, earlier_shape, later, later_shape
+        Faces and shapes of the blocks.
+    offset
+        Leads from the earlier block to the later one in the grid of blocks.
+    connectivity
+        Orthogonal hops that still make a neighbour.
+
+    Returns
+    -------
+    int64 array of shape (pairs, 2), without repetitions
+    """
+    hops = connectivity - sum(map(abs, offset))
+    axis = next(i for i, o in enumerate(offset) if o)
+    ours, theirs = face_runs(earlier, axis, -1), face_runs(later, axis, 0)
+    if not (len(ours[0]) and len(theirs[0])):
+        return np.empty((0, 2), np.int64)
+    rest = offset[axis + 1 :]
+    plane_shape = earlier_shape[:axis] + earlier_shape[axis + 1 :]
+    if any(rest):
+        lead = (0,) * axis
+        ours = _sampled(ours, _positions(plane_shape, lead + rest, True))
+        plane_shape = later_shape[:axis] + later_shape[axis + 1 :]
+        where = _positions(plane_shape, lead + rest, False)
+        theirs = _sampled(theirs, where)
+        plane_shape = where.shape
+    if len(plane_shape) > 2:
+        return touching_pairs(_filled(ours, plane_shape), _filled(theirs, plane_shape), hops)
+    rows, columns = (1, 1, *plane_shape)[-2:]
+    return touching_runs(ours, theirs, rows, columns, hops)
+
+
+def face_runs(faces: Faces, axis: int, side: int) -> tuple[Local, Local]:
+    """Where each run of a plane starts, and its id; nothing for a plane of background."""
+    which = 2 * axis - side
+    end = int(faces.lengths[: which + 1].sum())
+    part = slice(end - int(faces.lengths[which]), end)
+    return faces.starts[part], faces.ids[part]
+
+
+@lru_cache(maxsize=64)
+def _positions(plane_shape: Shape, rest: Shape, ours: bool) -> NDArray[np.int64]:
+    """Flat positions in a plane of what lies at the side that ``rest`` leads to, or comes from."""
+    last = 1 if ours else -1
+    part = tuple(slice(None) if o == 0 else (-1 if o == last else 0) for o in rest)
+    return np.array(np.arange(np.prod(plane_shape, dtype=np.int64)).reshape(plane_shape)[part])
+
+
+def _sampled(runs: tuple[Local, Local], positions: NDArray[np.int64]) -> tuple[Local, Local]:
+    """Ids at some positions of a plane, as runs of one voxel each."""
+    starts, ids = runs
+    found = ids[np.searchsorted(starts, positions.reshape(-1), side="right") - 1]
+    return np.arange(found.size, dtype=np.uint32), found
+
+
+def _filled(runs: tuple[Local, Local], shape: Shape) -> Local:
+    """Return ids of a plane, or of a part of it."""
+    ends = np.append(runs[0][1:].astype(np.int64), np.prod(shape, dtype=np.int64))
+    return np.repeat(runs[1], ends - runs[0]).reshape(shape)
+
+
+def touching_pairs(ours: Local, theirs: Local, hops: int) -> NDArray[np.int64]:
+    """Pairs of local ids in contact across a common side of any number of axes.
 
     Parameters
     ----------
@@ -110,27 +148,18 @@ def touching_pairs(
         Local ids on the two sides, of equal shape.
     hops
         How many more axes a neighbour may differ in.
-    our_values, their_values
-        Value of each component of a multi-valued image (index: local id - 1); only equal values
-        join.
 
     Returns
     -------
     int64 array of shape (pairs, 2), without repetitions
     """
-    found = []
-    if ours.any() and theirs.any():
-        for shift in itertools.product((-1, 0, 1), repeat=ours.ndim):
-            if sum(map(abs, shift)) > hops:
-                continue
+    found = [np.empty((0, 2), np.int64)]
+    for shift in itertools.product((-1, 0, 1), repeat=ours.ndim):
+        if sum(map(abs, shift)) <= hops:
             a = ours[tuple(slice(max(0, -s), n - max(0, s)) for s, n in _each(shift, ours))]
             b = theirs[tuple(slice(max(0, s), n - max(0, -s)) for s, n in _each(shift, ours))]
             found.append(_distinct(a, b))
-    pairs = np.unique(np.concatenate(found), axis=0) if found else np.empty((0, 2), np.int64)
-    if our_values is not None and their_values is not None:
-        same = our_values[pairs[:, 0] - 1] == their_values[pairs[:, 1] - 1]
-        pairs = pairs[same]
-    return pairs
+    return np.unique(np.concatenate(found), axis=0)
 
 
 def _each(shift: Sequence[int], array: Local) -> Iterator[tuple[int, int]]:
