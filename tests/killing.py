@@ -218,7 +218,7 @@ class Points:
         """Within it, what commits is watched; blocks have several chunks, passes some regions."""
         from chunkseg.passes.components import ComponentsPass
         from chunkseg.passes.measure import Measures
-        from chunkseg.runner import lesson, sweep
+        from chunkseg.runner import lesson, sweep, thresholds
         from chunkseg.storage import arrays
         from chunkseg.storage.runs import RunStore
 
@@ -232,7 +232,7 @@ class Points:
         Path.touch = self._moving(Path.touch)  # type: ignore[method-assign]
         shutil.rmtree = self._removing(shutil.rmtree)  # type: ignore[assignment]
         for owner, name in (
-            *((lesson, name) for name in MERGES),
+            *((thresholds, name) for name in MERGES),
             (ComponentsPass, "merge"),
             (Measures, "merge"),
         ):

@@ -21,7 +21,7 @@ from chunkseg.api.given import Given
 from chunkseg.passes.tables import default_column, summarize
 from chunkseg.runner.lesson import Lesson
 from chunkseg.runner.outcome import Outcome
-from chunkseg.storage.identity import Identity
+from chunkseg.storage.identity import TOGETHER, Identity
 from chunkseg.storage.ome import Frames
 from chunkseg.storage.opening import opened_with
 from chunkseg.storage.sources import source_of
@@ -79,7 +79,7 @@ def run_identity(
 ) -> Identity:
     """Who a run is: what its results depend on."""
     layout = given.layout
-    facts = {
+    facts: dict[str, Any] = {
         "command": "run",
         "input": image_source(image),
         "axes": [str(d) for d in image.dims],
@@ -90,6 +90,8 @@ def run_identity(
         "origin": frames.origin,
         "unit": frames.units,
     }
+    if workflow["threshold_scope"] == "movie" and not options["mask"]:
+        facts[TOGETHER] = True
     data = source_of(given.data)
     return Identity.of(
         {**facts, **workflow, **options}, given.data if data is None else data, layout

@@ -281,6 +281,7 @@ class Workflow(Parameters):
         outcome = Outcome.gathered(output, lesson.groups())
         add_seconds(outcome.seconds, staging)
         add_seconds(outcome.seconds, lesson.seconds)
+        add_seconds(outcome.seconds, lesson.seconds)
         self._finish(lesson, outcome, image)
 
     def _halo(self, spacing: tuple[float, ...], is_mask: bool) -> Shape:

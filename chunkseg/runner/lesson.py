@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,19 +25,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chunkseg.errors import IncompleteError, ScratchError
-from chunkseg.geometry.boxes import Block, Grid
+from chunkseg.geometry.boxes import Grid
 from chunkseg.geometry.units import PIXEL, unit_symbol
 from chunkseg.passes.components import Border, Components, ComponentsPass, ComponentsRecord
 from chunkseg.passes.measure import MeasureRecord, Measures, choose
 from chunkseg.passes.steps import Blur
 from chunkseg.passes.tables import physical_columns
-from chunkseg.passes.threshold import (
-    CountsRecord,
-    RangeRecord,
-    merge_counts,
-    merge_ranges,
-    otsu,
-)
 from chunkseg.plan.parameters import Parameters
 from chunkseg.runner.coarsening import coarsen
 from chunkseg.runner.execution import Execution
@@ -51,7 +45,13 @@ from chunkseg.runner.lesson_tasks import (
 )
 from chunkseg.runner.outcome import FrameFacts, Seconds, timed
 from chunkseg.runner.sweep import REGION_BLOCKS, Input, Sweeper, Task
-from chunkseg.runner.tasks import Chained, CountsTask, RangeTask
+from chunkseg.runner.tasks import Chained
+from chunkseg.runner.thresholds import (
+    FrameThreshold,
+    frame_ranges,
+    frame_thresholds,
+    movie_thresholds,
+)
 from chunkseg.storage.lookups import LookedUpRuns, Lookups
 from chunkseg.storage.ome import Frames
 from chunkseg.storage.output import KEPT, LABELS, Output
@@ -64,7 +64,6 @@ Skip = set[tuple[int, int]]
 
 PROPERTIES = ("label", "area", "bbox", "centroid")
 INTENSITIES = ("intensity_mean", "intensity_min", "intensity_max")
-NBINS = 256
 ATTEMPTS = 3
 
 _log = logging.getLogger("chunkseg")
@@ -96,6 +95,10 @@ class Lesson:
         Where tasks run.
     progress
         Called as ``progress(pass, blocks done, blocks in all)``.
+    sinks
+        What was asked for of the arrays that are written.
+    seconds
+        Time spent by pass on what concerns all frames together.
     """
 
     parameters: Parameters
@@ -109,6 +112,7 @@ class Lesson:
     execution: Execution
     progress: Callable[[str, int, int], None]
     sinks: dict[str, PyramidSink] = field(default_factory=dict)
+    seconds: Seconds = field(default_factory=dict)
 
     def run(self) -> None:
         """Do all frames, a group of them at a time, but for those that are done.
@@ -128,6 +132,8 @@ class Lesson:
                     _Group(self, frames).run()
                 except FailedBlocksError as error:
                     failed.append(error)
+                    if self.parameters.threshold_scope == "movie" and "movie" not in vars(self):
+                        break  # no frame can go on without the threshold of all
         if failed:
             blocks = [block for error in failed for block in error.failed]
             raise FailedBlocksError(blocks, len(self.grid) * self.frames.layout.frames)
@@ -161,6 +167,13 @@ class Lesson:
         size = max(1, REGION_BLOCKS // len(self.grid))
         for first in range(self.output.started.first, total, size):
             yield range(first, min(first + size, total))
+
+    @cached_property
+    def movie(self) -> dict[int, FrameThreshold]:
+        """One threshold of all frames; its sweeps come before those of any group."""
+        groups = [_Group(self, frames, self.seconds, "movie") for frames in self.groups()]
+        chained = Chained(self.grid.frame, (self.parameters.blur(self.spacing),))
+        return movie_thresholds([group.sweep for group in groups], self.image, chained)
 
     @property
     def spacing(self) -> tuple[float, ...]:
@@ -201,11 +214,17 @@ class _Group:
 
     lesson: Lesson
     frames: range
+    seconds: Seconds = field(default_factory=dict)
+    kind: str = "frames"
+
+    @property
+    def folder(self) -> Path:
+        """Where its intermediates are."""
+        name = f"{self.kind}-{self.frames.start:06d}-{self.frames.stop:06d}"
+        return self.lesson.output.scratch / name
 
     def run(self) -> None:
         """Do the frames of the group; what of the scratch turns out damaged, again."""
-        name = f"frames-{self.frames.start:06d}-{self.frames.stop:06d}"
-        self.folder = self.lesson.output.scratch / name
         self.folder.mkdir(exist_ok=True)
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -224,14 +243,14 @@ class _Group:
     def _passes(self) -> tuple[dict[str, Any], pd.DataFrame | None]:
         """Carry out the passes; return what is told of the frames, and their objects."""
         self.facts = {frame: FrameFacts() for frame in self.frames}
-        self.seconds: Seconds = {}
+        self.seconds = {}
         masking = self._masking()
         seeds = self._seeds(masking)
         table = None if seeds is None else self._labels(*self._objects(*seeds))
         facts = [asdict(self.facts[frame]) for frame in self.frames]
         return {"frames": facts, "seconds": self.seconds}, table
 
-    def _sweep(
+    def sweep(
         self,
         task: Task[R],
         inputs: Sequence[Input],
@@ -267,47 +286,38 @@ class _Group:
             thresholds = self._otsu(blur)
         else:
             if np.dtype(lesson.image.data.dtype).kind == "f":
-                self._ranges(Chained(lesson.grid.frame, ()))
+                frame_ranges(self.sweep, lesson.image, Chained(lesson.grid.frame, ()))
             thresholds = dict.fromkeys(self.frames, given)
         for frame, threshold in thresholds.items():
             self.facts[frame].threshold = float(threshold)
         return Masking(blur, thresholds, ndim)
 
-    def _ranges(self, chained: Chained) -> dict[int, tuple[Any, Any]]:
-        """Range of each frame; refuses NaN and infinity."""
-        self.ranges = self._sweep(RangeTask(chained), [self.lesson.image], RangeRecord)
-        return {
-            frame: merge_ranges((r for _, r in records), chained.frame)
-            for frame, records in self.ranges.frames()
-        }
-
     def _otsu(self, blur: Blur) -> dict[int, Any]:
-        chained = Chained(self.lesson.grid.frame, (blur,))
-        ranges = self._ranges(chained)
-        task = CountsTask(chained, ranges, NBINS)
-        counts = self._sweep(task, [self.lesson.image], CountsRecord)
-        thresholds = {}
-        for frame, records in counts.frames():
-            low, high = ranges[frame]
-            histogram = merge_counts((r for _, r in records), low, high, NBINS)
-            thresholds[frame] = otsu(histogram, low, high)
-            self.facts[frame].constant = bool(low == high)
-            bins = {"value": histogram.centers.tolist(), "count": histogram.counts.tolist()}
-            self.facts[frame].histogram = bins
-        for frame, found in self.ranges.frames():
-            self._note_empty(list(found), thresholds[frame])
-        return thresholds
+        lesson = self.lesson
+        if lesson.parameters.threshold_scope == "movie":
+            found = {frame: lesson.movie[frame] for frame in self.frames}
+        else:
+            chained = Chained(lesson.grid.frame, (blur,))
+            found = frame_thresholds(self.sweep, lesson.image, chained)
+        for frame, threshold in found.items():
+            self.facts[frame].constant = threshold.constant
+            bins = threshold.histogram
+            self.facts[frame].histogram = {
+                "value": bins.centers.tolist(),
+                "count": bins.counts.tolist(),
+            }
+            self._note_empty(frame, threshold)
+        return {frame: threshold.threshold for frame, threshold in found.items()}
 
-    def _note_empty(self, ranges: list[tuple[Block, RangeRecord]], threshold: Any) -> None:
+    def _note_empty(self, frame: int, threshold: FrameThreshold) -> None:
         """Note the blocks where nothing that erosion could see exceeds the threshold."""
         grid = self.lesson.grid
-        bright = {b.number: bool(r.high[()] > threshold) for b, r in ranges}
         erosion = self.lesson.parameters.erosion(self.lesson.spacing)
         reach = (0,) * grid.ndim if erosion is None else erosion.halo
-        for block, _ in ranges:
+        for block in grid.overlapping(grid.frame):
             near = grid.overlapping(block.core.grow(reach, grid.frame))
-            if not any(bright[b.number] for b in near):
-                self.empty.add((block.frame, block.number))
+            if not any(threshold.exceeded(b.number) for b in near):
+                self.empty.add((frame, block.number))
 
     def _seeds(self, masking: Masking) -> tuple[RunStore, dict[int, Components]] | None:
         """Split the mask; None where only the mask is wanted."""
@@ -318,7 +328,7 @@ class _Group:
         erosion = None if stop else lesson.parameters.erosion(lesson.spacing)
         mask_sink = lesson.kept("mask", np.uint8)
         task = SeedsTask(lesson.grid.frame, masking, erosion, rule, sink, mask_sink)
-        found = self._sweep(task, [lesson.image], SeedsRecord, self.empty, sinks=(sink, mask_sink))
+        found = self.sweep(task, [lesson.image], SeedsRecord, self.empty, sinks=(sink, mask_sink))
         masks = {}
         for frame, group in found.frames():
             masks[frame] = rule.merge(((b, r.mask) for b, r in group), lesson.grid)
@@ -355,7 +365,7 @@ class _Group:
         sink = self._scratch("objects")
         task = ObjectsTask(lesson.grid.frame, expansion, rule, sink, keep)
         skip = self._out_of_reach(seeds, expansion.halo)
-        found = self._sweep(
+        found = self.sweep(
             task, [Input(source, layout)], ComponentsRecord, skip, sinks=(sink, *keep.values())
         )
         return sink, {f: rule.merge(records, lesson.grid) for f, records in found.frames()}
@@ -396,7 +406,7 @@ class _Group:
         sink = lesson.written(LABELS.removesuffix(".ome.zarr"), dtype)
         task = LabelsTask(local, lookups, sink, self._measures(), len(images))
         skip = self._out_of_reach(objects, (0,) * lesson.grid.ndim)
-        found = self._sweep(task, images, LabelsRecord, skip, sinks=(sink,))
+        found = self.sweep(task, images, LabelsRecord, skip, sinks=(sink,))
         tables = []
         for frame, group in found.frames():
             self.facts[frame].counts["expanded"] = objects[frame].count

@@ -26,6 +26,8 @@ from chunkseg.geometry.layout import Layout
 RESULTS_VERSION = 1
 SAMPLE_VOXELS = 2**18
 UNREADABLE = "unreadable"
+TOGETHER = "the one threshold of the movie"
+"""Name of a fact that is true where frames can't be added."""
 _SAMPLE_EDGE = 16
 _PLACES = (1 / 6, 1 / 2, 5 / 6)
 
@@ -76,6 +78,11 @@ class Identity:
             for name in names
             if self.facts.get(name) != now.facts.get(name)
         ]
+        if self.grown(now) and self.facts.get(TOGETHER):
+            found.append(
+                f"there were {len(self.frames)} frames and are {len(now.frames)}, and {TOGETHER} "
+                "is that of all of them: with more, every frame has to be done again"
+            )
         if len(now.frames) < len(self.frames):
             found.append(f"there were {len(self.frames)} frames and are {len(now.frames)}")
         pairs = enumerate(zip(self.frames, now.frames, strict=False))
