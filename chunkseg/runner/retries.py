@@ -5,6 +5,7 @@ rounds there is a pause that grows. What ends a round, and what ends it all:
 
 ==================================  ==============================================================
 a call raises                       again, ``attempts`` times in all; then a ``Failure``
+a call finds its scratch damaged    a ``Failure``: what wrote it has to be done again
 chunkseg refuses the parameters     raised at once
 the disk is full                    raised at once as StorageFullError
 a call runs out of memory, or its   again with half as many at the same time, down to one; then
@@ -16,7 +17,6 @@ no call ends for ``stall`` seconds  said; on a cluster, those under way are star
 
 from __future__ import annotations
 
-import errno
 import logging
 import shutil
 import time
@@ -32,6 +32,7 @@ from chunkseg.errors import (
     MemoryLimitError,
     ParameterError,
     PixelError,
+    ScratchError,
     StalledError,
     StorageFullError,
 )
@@ -46,12 +47,8 @@ from chunkseg.runner.calls import (
     WorkerLostError,
     listed,
 )
+from chunkseg.storage.commit import NO_ROOM
 
-FULL = {
-    errno.ENOSPC: "no space is left on the disk",
-    errno.EDQUOT: "the quota is used up",
-    errno.EFBIG: "a file is larger than is allowed here",
-}
 POINTLESS = (ParameterError, KindError, PixelError, ClusterError)
 STARVED = (MemoryError, WorkerLostError)
 PAUSE_GROWTH = 4
@@ -161,10 +158,9 @@ class Rounds:
         if isinstance(error, STARVED):
             return error
         self.attempts[n] += 1
-        tried = (
-            f"{call}: attempt {self.attempts[n]} of {self.limits.attempts} failed: {told(error)}"
-        )
-        if self.attempts[n] >= self.limits.attempts:
+        most = 1 if isinstance(error, ScratchError) else self.limits.attempts
+        tried = f"{call}: attempt {self.attempts[n]} of {most} failed: {told(error)}"
+        if self.attempts[n] >= most:
             _log.warning("%s; going on without it", tried)
             self._finish(n, Failure(error, self.attempts[n]))
             return None
@@ -235,7 +231,7 @@ def full_disk(error: BaseException) -> OSError | None:
     """Return the error, or the one behind it, that says that a disk is full; else None."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in FULL:
+        if isinstance(seen, OSError) and seen.errno in NO_ROOM:
             return seen
         seen = seen.__cause__ or seen.__context__
     return None
@@ -243,7 +239,7 @@ def full_disk(error: BaseException) -> OSError | None:
 
 def full_error(error: OSError, call: Call) -> StorageFullError:
     """Say that the disk is full, how much is free, and that the run can go on afterwards."""
-    reason = FULL[error.errno or 0]
+    reason = NO_ROOM[error.errno or 0]
     raised = StorageFullError(
         f"{reason} ({call}){_free(error.filename)}; make room, then run the same command again: "
         "it goes on with what is done"
