@@ -1,0 +1,140 @@
+"""Movies: every frame as scikit-image has it, by a threshold per frame or one of the movie."""
+
+from __future__ import annotations
+
+import dask.array as da
+import numpy as np
+import pytest
+import skimage as ski
+import tifffile
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import chunkseg as cs
+from chunkseg.errors import OutputExistsError
+from tests.lesson import lesson
+from tests.test_workflow import assert_lesson
+
+DIMS = ("t", "y", "x")
+
+
+def movie_threshold(movie, sigma):
+    blurred = np.stack([ski.filters.gaussian(frame, sigma) for frame in movie])
+    return ski.filters.threshold_otsu(blurred)
+
+
+def assert_movie(result, movie, scope, sigma, radius):
+    threshold = movie_threshold(movie, sigma) if scope == "movie" else "otsu"
+    for number, frame in enumerate(movie):
+        expected = lesson(frame, sigma, radius, threshold=threshold)
+        assert_lesson(result, expected, frame, number)
+
+
+def real_movie(name, folder):
+    if name == "golgi":
+        (path,) = (folder / "golgi-tyx").glob("*.tif")
+        return cs.open_image(path), tifffile.imread(path)
+    files = sorted((folder / "mitosis-movie").glob("*.tif"))
+    pixels = np.stack([tifffile.imread(file) for file in files])
+    return cs.from_array(pixels, dims=DIMS), pixels
+
+
+@pytest.mark.parametrize("scope", ["frame", "movie"])
+@pytest.mark.parametrize(
+    ("name", "block", "workers"),
+    [("mitosis", None, 2), ("mitosis", (64, 97), 2), ("golgi", (80, 50), 1)],
+)
+def test_real_movies(name, block, workers, scope, shared_data, tmp_path):
+    image, pixels = real_movie(name, shared_data)
+    workflow = cs.Workflow(sigma=1, erosion_radius=2, threshold_scope=scope)
+    result = workflow.run(image, tmp_path / "out", block_shape=block, workers=workers)
+    assert_movie(result, pixels, scope, 1, 2)
+
+
+def test_published_thresholds_and_counts(shared_data, tmp_path):
+    folder = shared_data / "mitosis-movie"
+    frames = cs.Workflow(sigma=1, erosion_radius=2).run(folder, tmp_path / "frames")
+    counts = [14, 14, 14, 14, 14, 13, 13, 13, 16, 15, 14, 15, 16, 16, 17]
+    counts += [17, 18, 18, 17, 18, 16, 18, 19, 18, 19, 17, 16, 16, 16, 18]
+    assert frames.counts["final"].tolist() == counts
+    image, _ = real_movie("golgi", shared_data)
+    one = cs.Workflow(sigma=1, erosion_radius=2, threshold_scope="movie")
+    assert set(one.run(folder, tmp_path / "one").thresholds) == {0.10334670424818193}
+    assert set(one.run(image, tmp_path / "golgi").thresholds) == {15876.888671875}
+
+
+@settings(max_examples=20)
+@given(data=st.data())
+def test_any_chunks_along_t(data, tmp_path_factory):
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    shape = (data.draw(st.integers(2, 5)), 9, 11)
+    dtype = data.draw(st.sampled_from([np.uint8, np.uint16, np.float32]))
+    movie = (rng.integers(0, 9, shape) * rng.integers(1, 20, (shape[0], 1, 1))).astype(dtype)
+    chunks = data.draw(st.integers(1, 5)), 4, 11
+    scope = data.draw(st.sampled_from(["frame", "movie"]))
+    image = xr.DataArray(da.from_array(movie, chunks=chunks), dims=DIMS)
+    if data.draw(st.booleans()):
+        image = image.transpose("y", "t", "x")
+    workflow = cs.Workflow(sigma=0.8, erosion_radius=1, threshold_scope=scope)
+    out = tmp_path_factory.mktemp("movie") / "out"
+    assert_movie(workflow.run(image, out, block_shape=(5, 6)), movie, scope, 0.8, 1)
+
+
+def small_movie(frames):
+    rng = np.random.default_rng(3)
+    return xr.DataArray(rng.integers(0, 200, (frames, 12, 14)).astype(np.uint8), dims=DIMS)
+
+
+def test_frames_can_not_be_added_to_one_threshold(tmp_path):
+    workflow = cs.Workflow(sigma=1, threshold_scope="movie")
+    workflow.run(small_movie(4)[:3], tmp_path / "out")
+    with pytest.raises(OutputExistsError, match=r"3 frames and are 4.*every frame has to be done"):
+        workflow.run(small_movie(4), tmp_path / "out")
+    again = workflow.run(small_movie(4), tmp_path / "out", overwrite=True)
+    assert_movie(again, small_movie(4).values, "movie", 1, 0)
+
+
+def test_frames_are_added_to_a_mask_whatever_the_scope(tmp_path):
+    masks = small_movie(4) > 150
+    workflow = cs.Workflow(threshold_scope="movie")
+    workflow.run(masks[:3], tmp_path / "out", input_is_mask=True)
+    assert len(workflow.run(masks, tmp_path / "out", input_is_mask=True).counts) == 4
+
+
+def test_a_movie_goes_on_with_the_ranges_that_are_known(tmp_path, monkeypatch):
+    """A run that ends in the third pass does not sweep the first two again."""
+    workflow = cs.Workflow(sigma=1, erosion_radius=1, threshold_scope="movie")
+    movie = small_movie(5)
+    expected = workflow.run(movie, tmp_path / "whole")
+
+    def stop(name, done, total):
+        if name == "objects" and done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        workflow.run(movie, tmp_path / "out", progress=stop)
+    calls = []
+    from chunkseg.runner import tasks
+
+    for task in (tasks.RangeTask, tasks.CountsTask):
+        monkeypatch.setattr(task, "__call__", lambda self, *args: calls.append(self.name))
+    result = workflow.run(movie, tmp_path / "out")
+    assert not calls
+    np.testing.assert_array_equal(result.labels.values, expected.labels.values)
+
+
+def test_a_movie_of_one_value_and_empty_frames(tmp_path):
+    movie = small_movie(3).copy(data=np.full((3, 12, 14), 7, np.uint8))
+    for scope in ("frame", "movie"):
+        workflow = cs.Workflow(sigma=1, threshold_scope=scope, clear_border=False)
+        result = workflow.run(movie, tmp_path / scope)
+        assert result.counts["final"].tolist() == [0, 0, 0]
+        assert "constant" in result.run["warnings"][0]
+    some = small_movie(3)
+    some[1] = 7
+    result = cs.Workflow(sigma=1, clear_border=False).run(some, tmp_path / "some")
+    assert result.counts["final"][1] == 0 < result.counts["final"][2]
+    assert "t = 1 (1 of 3 time points)" in result.run["warnings"][0]
+    one = cs.Workflow(sigma=1, threshold_scope="movie").run(some, tmp_path / "one")
+    assert_movie(one, some.values, "movie", 1, 0)
