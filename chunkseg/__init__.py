@@ -24,6 +24,7 @@ _HOME = {
     "regionprops_table": "api.measurement",
     "relabel_sequential": "api.segmentation",
     "Result": "api.result",
+    "save_image": "api.saving",
     "store": "api.storing",
     "summarize": "api.measurement",
     "synthetic_nuclei": "api.synthetic",
@@ -48,6 +49,7 @@ __all__ = [
     "open_image",
     "regionprops_table",
     "relabel_sequential",
+    "save_image",
     "store",
     "summarize",
     "synthetic_nuclei",
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from chunkseg.api.measuring import measure
     from chunkseg.api.morphology import binary_erosion, erosion
     from chunkseg.api.result import Result
+    from chunkseg.api.saving import save_image
     from chunkseg.api.segmentation import clear_border, expand_labels, label, relabel_sequential
     from chunkseg.api.storing import store
     from chunkseg.api.synthetic import synthetic_nuclei

@@ -51,6 +51,7 @@ def build_parser() -> Parser:
     _add_verify(_command(commands, "verify", "check a result, and parts of it again", "verify"))
     _add_status(_command(commands, "status", "tell how far a run is", "status"))
     _add_info(_command(commands, "info", "tell what an image file holds", "info"))
+    _add_convert(_command(commands, "convert", "write an image as OME-Zarr", "convert"))
     _add_demo(_command(commands, "demo", "run the lesson and compare its numbers", "demo"))
     return parser
 
@@ -232,6 +233,23 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 def _add_info(parser: argparse.ArgumentParser) -> None:
     _add_input(parser)
+
+
+def _add_convert(parser: argparse.ArgumentParser) -> None:
+    _add_input(parser)
+    parser.add_argument("output", metavar="OUT", help="folder to be made, as cells.ome.zarr")
+    parser.add_argument(
+        "--chunks", metavar="Z,Y,X", type=_lengths, help="chunk in voxels, along the spatial axes"
+    )
+    parser.add_argument(
+        "--shards", metavar="Z,Y,X", type=_lengths, help="shard in voxels; by default no shards"
+    )
+    parser.add_argument("--levels", metavar="N", type=int, help="number of resolution levels")
+    _add_version(parser)
+    parser.add_argument(
+        "--verify", action="store_true", help="read every level back and compare every voxel"
+    )
+    add_cluster(parser)
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
