@@ -21,6 +21,9 @@ _HOME = {
     "label": "api.segmentation",
     "measure": "api.measuring",
     "open_image": "storage.opening",
+    "plot_distribution": "report.plots",
+    "plot_histogram": "report.plots",
+    "plot_over_time": "report.plots",
     "regionprops_table": "api.measurement",
     "relabel_sequential": "api.segmentation",
     "Result": "api.result",
@@ -31,6 +34,7 @@ _HOME = {
     "threshold_otsu": "api.filters",
     "verify": "api.verifying",
     "Workflow": "api.workflow",
+    "write_report": "report.page",
 }
 
 __all__ = [
@@ -47,6 +51,9 @@ __all__ = [
     "label",
     "measure",
     "open_image",
+    "plot_distribution",
+    "plot_histogram",
+    "plot_over_time",
     "regionprops_table",
     "relabel_sequential",
     "save_image",
@@ -55,6 +62,7 @@ __all__ = [
     "synthetic_nuclei",
     "threshold_otsu",
     "verify",
+    "write_report",
 ]
 
 if TYPE_CHECKING:
@@ -69,6 +77,8 @@ if TYPE_CHECKING:
     from chunkseg.api.synthetic import synthetic_nuclei
     from chunkseg.api.verifying import verify
     from chunkseg.api.workflow import Workflow
+    from chunkseg.report.page import write_report
+    from chunkseg.report.plots import plot_distribution, plot_histogram, plot_over_time
     from chunkseg.storage.opening import from_array, open_image
 
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 import xarray as xr
 
+import chunkseg
 from chunkseg.errors import IncompleteError
 from chunkseg.passes.tables import summarize
 from chunkseg.storage.opening import open_image
-from chunkseg.storage.output import LABELS, TABLE, read_run
+from chunkseg.storage.output import LABELS, TABLE, read_histograms, read_run
 
 if TYPE_CHECKING:
     from chunkseg.api.checks import Verification
@@ -108,6 +109,17 @@ class Result:
     def counts(self) -> pd.DataFrame:
         """Per frame: components of the mask, after erosion, after expansion, and final objects."""
         return pd.DataFrame([f["counts"] for f in self.run["frames"]])
+
+    @cached_property
+    def histograms(self) -> pd.DataFrame:
+        """Histograms that thresholds were found in: rows of ``frame``, bin ``value``, ``count``."""
+        found = read_histograms(self.path)
+        return pd.DataFrame(columns=["frame", "value", "count"]) if found is None else found
+
+    def report(self, image: Any = None, *, seams: bool = False) -> Path:
+        """Write ``report.html`` beside the result: see :func:`chunkseg.write_report`."""
+        path: Path = chunkseg.write_report(self.path, image, seams=seams)
+        return path
 
     def verify(self, image: Any = None, **options: Any) -> Verification:
         """Verify the files, the label image and random regions: see :func:`chunkseg.verify`."""

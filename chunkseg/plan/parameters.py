@@ -37,6 +37,14 @@ _COMMENTS = {
     "max_size": "objects larger than this are dropped, in {volume}; absent: none",
     "properties": "what is measured of each object; absent: size, position and intensity",
 }
+ABSENT = "-"
+_EXAMPLES: dict[str, Any] = {
+    "expand_distance": 5,
+    "clear_border_axes": ["y", "x"],
+    "min_size": 100,
+    "max_size": 100000,
+    "properties": ["size", "intensity"],
+}
 _SAID = {
     PIXELS: {"length": "voxels", "volume": "voxels"},
     PHYSICAL: {"length": "the image's unit", "volume": "the image's unit cubed (2-D: squared)"},
@@ -152,11 +160,35 @@ class Parameters:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters to a TOML file, with a comment each."""
+        Path(path).write_text(self.as_toml(), encoding="utf-8")
+
+    def as_toml(self, absent: bool = False) -> str:
+        """Text of the TOML file; with ``absent`` also what is not set, as comments.
+
+        Examples
+        --------
+        >>> print(Parameters().as_toml(absent=True)[-120:])
+        are dropped, in voxels; absent: none
+        # max_size = 100000
+        # what is measured of each object; absent: size, position and intensity
+        # properties = ["size", "intensity"]
+        """
         lines = [f"# chunkseg workflow\n\n[{_TABLE}]"]
-        for name, value in self.as_dict().items():
-            comment = _COMMENTS[name].format(**_SAID[self.units])
-            lines.append(f"# {comment}\n{name} = {_toml(value)}")
-        Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        for name, value, meaning in self.explained():
+            if value != ABSENT:
+                lines.append(f"# {meaning}\n{name} = {value}")
+            elif absent:
+                lines.append(f"# {meaning}\n# {name} = {_toml(_EXAMPLES[name])}")
+        return "\n".join(lines) + "\n"
+
+    def explained(self) -> list[tuple[str, str, str]]:
+        """Each parameter's name, its value as TOML has it (``"-"`` if not set), its meaning."""
+        values = self.as_dict()
+        said = _SAID[self.units]
+        return [
+            (name, _toml(values[name]) if name in values else ABSENT, comment.format(**said))
+            for name, comment in _COMMENTS.items()
+        ]
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

@@ -37,6 +37,7 @@ from chunkseg.storage.identity import Identity
 from chunkseg.storage.lease import LEASE
 from chunkseg.storage.ome import Frames, write_image_group
 from chunkseg.storage.pyramids import PyramidSink, create_pyramid, level_folders, opened_pyramid
+from chunkseg.storage.reports import remove_page
 
 RUN = "run.json"
 STATE = ".chunkseg"
@@ -271,6 +272,7 @@ def publish(path: Path, keep_scratch: bool = False) -> None:
 
 def take_former(path: Path) -> None:
     """Take a complete result back under construction; its ``run.json`` goes first."""
+    remove_page(path)
     building = path / STATE / "output"
     building.mkdir(exist_ok=True)
     for there, taken in _former_places(path):
@@ -316,6 +318,7 @@ def remove_written(path: Path) -> None:
     else:
         (state / REMOVING).touch()
     flush(state)
+    remove_page(path)
     for name in WRITTEN:
         _remove(path / name)
     clear_run(path)

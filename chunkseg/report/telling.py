@@ -1,0 +1,196 @@
+"""What the report tells in rows: counts, parameters, times, and which objects to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chunkseg.api.checks import Subject
+from chunkseg.geometry.units import PIXEL
+from chunkseg.passes.tables import column_unit, default_column
+from chunkseg.report.words import (
+    column_title,
+    length_unit,
+    number,
+    pretty_unit,
+    seconds_text,
+    size_text,
+)
+
+Rows = list[tuple[str, ...]]
+
+STAGES = {
+    "mask": "components of the mask",
+    "eroded": "after erosion",
+    "expanded": "after expansion",
+    "final": "in the end",
+}
+MOST_SHOWN = 3
+MOST_SUSPECTS = 6
+ENOUGH = 8
+FAR = 3.5
+TO_SIGMA = 1.4826
+LOW_SOLIDITY = 0.8
+SHOWN = ("intensity_mean", "solidity", "sphericity", "eccentricity")
+
+
+def title_of(subject: Subject) -> str:
+    """Name of what was segmented: the input's, else the output folder's."""
+    source = subject.run["input"]["source"]
+    return PurePath(source).name if source else subject.path.name
+
+
+def headline(subject: Subject, table: pd.DataFrame | None) -> Rows:
+    """The numbers that come first: objects, their size, the foreground, the threshold."""
+    frames = subject.frames
+    rows: Rows = []
+    if table is not None:
+        rows.append(("objects", f"{len(table):,}".replace(",", " ")))
+        column = default_column(table)
+        unit = pretty_unit(column_unit(column))
+        if len(table):
+            values = table[column].to_numpy(dtype=float)
+            text = f"{number(values.mean())} ± {number(values.std())}"
+            name = column_title(column).partition(" (")[0]
+            rows.append((f"mean {name} ± std ({unit})", text))
+    fractions = [f["foreground_fraction"] for f in frames if f["foreground_fraction"] is not None]
+    if fractions:
+        rows.append(("foreground", f"{100 * float(np.mean(fractions)):.2f} %"))
+    found = [f["threshold"] for f in frames if f["threshold"] is not None]
+    if found:
+        low, high = min(found), max(found)
+        rows.append(("threshold", f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"))
+    if subject.layout.looped:
+        rows.append(("time points", str(len(frames))))
+    return rows
+
+
+def steps(subject: Subject) -> Rows:
+    """Objects after each step; of a movie in all, and the fewest and most of a frame."""
+    rows: Rows = []
+    for key, words in STAGES.items():
+        counts = [f["counts"][key] for f in subject.frames if key in f["counts"]]
+        if not counts:
+            continue
+        row = (words, str(sum(counts)))
+        rows.append((*row, f"{min(counts)} to {max(counts)}") if subject.layout.looped else row)
+    return rows
+
+
+def input_rows(subject: Subject) -> Rows:
+    """What was segmented."""
+    told = subject.run["input"]
+    sizes = zip(told["dims"], told["shape"], strict=True)
+    unit = told["units"].get(subject.spatial[-1], PIXEL)
+    spacing = " × ".join(f"{s:g}" for s in subject.spacing)
+    options = told.get("opened_with") or {}
+    rows: Rows = [
+        ("input", told["source"] or "an array in memory"),
+        ("axes", ", ".join(f"{d} {n}" for d, n in sizes)),
+        ("pixels", told["dtype"]),
+        ("voxel", f"{spacing} {length_unit(unit)} ({', '.join(subject.spatial)})"),
+    ]
+    if options:
+        rows.append(("opened with", ", ".join(f"{k} {v}" for k, v in options.items())))
+    return [*rows, ("output", str(subject.path))]
+
+
+def time_rows(subject: Subject) -> Rows:
+    """Wall and CPU time of each pass."""
+    seconds: Mapping[str, Mapping[str, float]] = subject.run["seconds"]
+    rows = [(name, seconds_text(s["wall"]), seconds_text(s["cpu"])) for name, s in seconds.items()]
+    total = [sum(s[clock] for s in seconds.values()) for clock in ("wall", "cpu")]
+    return [*rows, ("in all", *map(seconds_text, total))]
+
+
+def machine_rows(subject: Subject) -> Rows:
+    """Memory, blocks and workers."""
+    run = subject.run
+    blocks = run["blocks_per_frame"] * len(subject.frames)
+    shape = " × ".join(map(str, run["block_shape"]))
+    return [
+        ("peak memory", size_text(run["peak_memory_bytes"])),
+        ("blocks", f"{blocks} of up to {shape} voxels"),
+        ("workers", str(run["workers"])),
+    ]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Objects to look at: why, and their rows of the table."""
+
+    title: str
+    rows: pd.DataFrame
+
+
+def extremes(table: pd.DataFrame) -> list[Chosen]:
+    """The largest, the smallest and, where it was measured, the most elongated objects."""
+    size = default_column(table)
+    if size not in table or table.empty:
+        return []
+    shown = min(MOST_SHOWN, max(1, len(table) // 2))
+    found = [
+        Chosen("largest", table.nlargest(shown, size)),
+        Chosen("smallest", table.nsmallest(shown, size)),
+    ]
+    ratio = elongation(table)
+    if ratio is not None:
+        order = np.argsort(-np.nan_to_num(ratio), kind="stable")[:shown]
+        found.append(Chosen("most elongated", table.iloc[order]))
+    return found
+
+
+def elongation(table: pd.DataFrame) -> NDArray[np.float64] | None:
+    """Longest over shortest axis of each object; None where these were not measured."""
+    if not {"axis_major_length", "axis_minor_length"} <= set(table.columns):
+        return None
+    minor = table["axis_minor_length"].to_numpy(dtype=float)
+    major = table["axis_major_length"].to_numpy(dtype=float)
+    return np.divide(major, minor, out=np.full(len(table), np.nan), where=minor > 0)
+
+
+def suspects(table: pd.DataFrame) -> list[Chosen]:
+    """Objects that may be several, or none: of outlying size, or of low solidity.
+
+    A size is outlying if its logarithm is more than 3.5 robust standard deviations (1.4826 times
+    the median absolute deviation) from the median; fewer than eight objects have no outliers.
+    """
+    size = default_column(table)
+    found = []
+    if size in table and len(table) >= ENOUGH:
+        logs = np.log(table[size].to_numpy(dtype=float))
+        middle = np.median(logs)
+        spread = TO_SIGMA * float(np.median(np.abs(logs - middle)))
+        for words, outlying in (
+            ("unusually large: several in one?", logs > middle + FAR * spread),
+            ("unusually small: debris?", logs < middle - FAR * spread),
+        ):
+            found.append(Chosen(words, table[outlying] if spread else table[:0]))
+    if "solidity" in table:
+        low = table[table["solidity"] < LOW_SOLIDITY].sort_values("solidity")
+        found.append(Chosen(f"solidity below {LOW_SOLIDITY}: touching ones?", low))
+    return [chosen for chosen in found if len(chosen.rows)]
+
+
+def object_facts(row: pd.Series[Any], sizes: Sequence[str]) -> Rows:
+    """What is written below the picture of an object."""
+    told: Rows = [("t", str(int(row["t"])))] if "t" in row else []
+    for column in (*sizes, *SHOWN):
+        if column in row:
+            told.append((column_title(column), number(float(row[column]))))
+    if {"axis_major_length", "axis_minor_length"} <= set(row.index) and row["axis_minor_length"]:
+        ratio = float(row["axis_major_length"]) / float(row["axis_minor_length"])
+        told.append(("elongation", number(ratio)))
+    places = [c for c in row.index if c.startswith("centroid_")]
+    places = places or [c for c in row.index if c.startswith("centroid-")]
+    if places:
+        unit = pretty_unit(column_unit(places[0]))
+        where = ", ".join(number(float(row[c])) for c in places)
+        told.append((f"centre ({unit or 'voxels'})", where))
+    return told
