@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
@@ -31,9 +31,11 @@ from chunkseg.runner.boxes import Progress
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.lesson import PROPERTIES
 from chunkseg.runner.measuring import MeasureTask
+from chunkseg.runner.saving import levels_differ
 from chunkseg.runner.sweep import Input, Sweeper
 from chunkseg.runner.verifying import LookTask
 from chunkseg.storage.output import TABLE
+from chunkseg.storage.pyramids import opened_pyramid
 from chunkseg.storage.records import Records
 from chunkseg.storage.written import kept_arrays, written_array
 
@@ -114,6 +116,7 @@ def array_checks(
     wrong = list(unreadable.values())
     detail = f"every chunk of {', '.join(looked)} can be decoded"
     checks = [Check("chunks", FAILED if wrong else OK, "; ".join(wrong) or detail)]
+    checks += level_checks(subject, list(looked), execution, progress)
     if "labels" in looked:
         checks += label_checks(looked["labels"])
     elif "labels" in unreadable:
@@ -122,6 +125,27 @@ def array_checks(
         if name in looked:
             checks += kept_checks(looked[name], name)
     return checks, list(looked)
+
+
+def level_checks(
+    subject: Subject, names: Sequence[str], execution: Execution, progress: Progress
+) -> list[Check]:
+    """Whether every coarser level is what the one below gives; no check where there is none."""
+    levels = subject.levels
+    if len(levels) == 1 or not names:
+        return []
+    tally = Tally()
+    for name in names:
+        try:
+            pyramid = opened_pyramid(
+                subject.path / f"{name}.ome.zarr", subject.layout, levels, mean=False
+            )
+        except Exception as error:
+            tally.note("levels", f"{name}: ", " ".join(str(error).split()))
+            continue
+        for text in levels_differ(pyramid, execution, progress):
+            tally.note("levels", f"{name}: ", text)
+    return tally.checks({"levels": f"{len(levels) - 1} coarser ones follow from the one below"})
 
 
 def label_checks(looked: Looked) -> list[Check]:

@@ -12,6 +12,7 @@ import pandas as pd
 from chunkseg.errors import ChunksegError, FormatError
 from chunkseg.geometry.boxes import Grid
 from chunkseg.geometry.layout import Layout
+from chunkseg.geometry.pyramid import Level, levels_of
 from chunkseg.passes.components import Border
 from chunkseg.plan.parameters import Parameters
 
@@ -170,6 +171,12 @@ class Subject:
         """Size of a voxel along each axis of a frame."""
         told = self.run["input"]["spacing"]
         return tuple(float(told[dim]) for dim in self.spatial)
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """Resolution levels of its arrays."""
+        block = self.grid.block((0,) * self.grid.ndim).core.shape
+        return levels_of(self.grid.shape, block, self.spacing)
 
     @property
     def is_mask(self) -> bool:

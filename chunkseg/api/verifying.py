@@ -41,6 +41,7 @@ def verify(
       is gone or changed is no failure; regions are not checked then.
     - ``chunks``, ``checksums``: every chunk of every array can be decoded; CRC32C of each block of
       the label image.
+    - ``levels``, where there are any: each coarser one is what the one below gives.
     - ``labels``, ``connected``, ``ranking``: labels of each frame are 1 to n, each one connected
       component (seams between blocks included), numbered by first voxel.
     - ``counts``, ``border``, ``table``: as many labels as rows and as ``run.json`` says; no object

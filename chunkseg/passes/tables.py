@@ -76,6 +76,27 @@ def column_unit(name: str, size_unit: str = "voxel") -> str:
     return found.group(1) if found else ""
 
 
+def column_units(table: pd.DataFrame) -> dict[str, str]:
+    """Unit of every column: lengths, places and sizes of scikit-image's names are in voxels.
+
+    Examples
+    --------
+    >>> column_units(pd.DataFrame(columns=["t", "label", "area", "bbox-0", "centroid_um-1"]))
+    {'t': 'frame', 'label': '', 'area': 'voxel', 'bbox-0': 'voxel', 'centroid_um-1': 'um'}
+    """
+    size = str(table.attrs.get("size_unit", "voxel"))
+    return {str(name): _unit(str(name), size) for name in table.columns}
+
+
+def _unit(name: str, size: str) -> str:
+    if name == "t":
+        return "frame"
+    length = re.match(
+        r"(bbox|centroid|centroid_local)-\d$|(axis|feret|equivalent)_|perimeter", name
+    )
+    return "voxel" if length else column_unit(name, size)
+
+
 def _summary(values: pd.Series[Any], name: str, unit: str) -> dict[str, Any]:
     data = values.to_numpy(dtype=float)
     row: dict[str, Any] = {"column": name, "unit": unit, "count": len(data)}

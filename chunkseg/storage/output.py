@@ -38,6 +38,7 @@ from chunkseg.storage.lease import LEASE
 from chunkseg.storage.ome import Frames, write_image_group
 from chunkseg.storage.pyramids import PyramidSink, create_pyramid, level_folders, opened_pyramid
 from chunkseg.storage.reports import remove_page
+from chunkseg.storage.tables import write_table
 
 RUN = "run.json"
 STATE = ".chunkseg"
@@ -206,7 +207,7 @@ class Output:
         """
         folder = self.building()
         with committed(folder / TABLE) as partial:
-            table.to_parquet(partial, index=False)
+            write_table(partial, table, run)
         if len(table) <= CSV_ROWS:
             with committed(folder / CSV) as partial:
                 table.to_csv(partial, index=False)
