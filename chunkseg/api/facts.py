@@ -90,7 +90,7 @@ def run_identity(
         "origin": frames.origin,
         "unit": frames.units,
     }
-    if workflow["threshold_scope"] == "movie" and not options["mask"]:
+    if workflow.get("threshold_scope") == "movie" and not options["mask"]:
         facts[TOGETHER] = True
     data = source_of(given.data)
     return Identity.of(
