@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import colorsys
 import io
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +24,7 @@ from chunkseg.report.words import number, round_length
 RGB = NDArray[np.uint8]
 
 COLOURS = 256
+GOLDEN = 0.6180339887
 DARKEST, BRIGHTEST = 0.5, 99.8
 FILLED = 0.38
 BAR_SHARE = 0.3
@@ -148,14 +150,17 @@ def with_seams(picture: NDArray[np.uint8], box: Box, block: Shape) -> RGB:
         start, stop, step = box.start[axis], box.stop[axis], block[axis]
         for at in range((start // step + 1) * step, stop, step):
             line = int((at - start) / (stop - start) * rgb.shape[axis + 2])
-            rgb[(line,) if axis == -2 else (slice(None), line)] = SEAM
+            span = slice(max(0, line - 1), line + 1)
+            rgb[(span,) if axis == -2 else (slice(None), span)] = SEAM
     return rgb
 
 
 @cache
 def _colours() -> NDArray[np.float32]:
-    hues = [(0.05 + n * 0.6180339887) % 1 for n in range(COLOURS)]
-    return np.array([[255 * c for c in colorsys.hsv_to_rgb(h, 0.72, 1)] for h in hues], np.float32)
+    tones = itertools.cycle(itertools.product((0.85, 0.5, 0.68), (1.0, 0.82)))
+    hues = ((0.05 + n * GOLDEN) % 1 for n in range(COLOURS))
+    colours = [colorsys.hsv_to_rgb(hue, *tone) for hue, tone in zip(hues, tones, strict=False)]
+    return 255 * np.array(colours, np.float32)
 
 
 def picture(title: str, pixels: NDArray[np.uint8], bar: tuple[float, str] | None = None) -> Picture:

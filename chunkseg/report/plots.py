@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INK, FILL, MARK = "#2b4c7e", "#9db7d8", "#c8472b"
+BEHIND = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1}
 
 
 def plot_histogram(result: Result, frame: int = 0, ax: Axes | None = None) -> Axes:
@@ -76,6 +77,7 @@ def plot_histogram(result: Result, frame: int = 0, ax: Axes | None = None) -> Ax
         xycoords=("data", "axes fraction"),
         color=MARK,
         va="top",
+        bbox=BEHIND,
     )
     ax.set(xlabel="blurred intensity", ylabel="voxels")
     return _plain(ax)
@@ -127,11 +129,12 @@ def plot_distribution(
         middle = float(np.median(values))
         ax.axvline(middle, color=MARK, linewidth=1.2)
         ax.annotate(
-            f" median {middle:.4g}",
+            f" median {middle:.5g}",
             (middle, 0.97),
             xycoords=("data", "axes fraction"),
             color=MARK,
             va="top",
+            bbox=BEHIND,
         )
     ax.set(xlabel=column_title(name), ylabel="objects")
     return _plain(ax)
@@ -180,6 +183,7 @@ def plot_over_time(result: Result, value: str = "count", ax: Axes | None = None)
     ax.plot(times, series, color=INK, marker="o", markersize=3, linewidth=1.2)
     if value == "count":
         ax.set_ylim(bottom=0)
+        ax.yaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel=f"time ({unit})" if unit else "frame", ylabel=label)
     return _plain(ax)
 
