@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -126,6 +127,10 @@ class Result:
         from chunkseg.api.verifying import verify
 
         return verify(self.path, image, **options)
+
+    def _repr_html_(self) -> str:
+        notebook = importlib.import_module("chunkseg.report.notebook")  # a layer above
+        return str(notebook.result_html(self))
 
     def __repr__(self) -> str:
         frames = self.run["frames"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Collection, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from chunkseg.geometry.layout import Layout
 from chunkseg.geometry.units import PIXEL
 from chunkseg.plan.parameters import PHYSICAL, Parameters
 from chunkseg.plan.plan import Plan
+from chunkseg.plan.script import script
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.lesson import Lesson
 from chunkseg.runner.outcome import Outcome, Seconds, add_seconds, histogram_table, timed
@@ -259,6 +261,37 @@ class Workflow(Parameters):
         planning = Planning(self, source, spacing, execution, input_is_mask, until, keep)
         found = planning.plan(block_shape, memory_limit)
         return estimated(found, self, given, input_is_mask) if estimate else found
+
+    def to_script(self, *, movie: bool = False) -> str:
+        """Write the workflow as a plain scikit-image script, for images that fit in memory.
+
+        Parameters
+        ----------
+        movie : bool
+            Whether the first axis is time; else the image is one 2-D or 3-D frame.
+
+        Returns
+        -------
+        str
+            Python source that runs in napari's console (on the first layer) or as a file, and gives
+            the labels of a run. With physical units the size of a voxel is to be set in it.
+
+        Examples
+        --------
+        >>> import chunkseg as cs
+        >>> print(cs.Workflow(sigma=3, erosion_radius=10).to_script()[357:390])
+        SIGMA = 3.0
+        RADIUS = 10
+        DISTAN
+        """
+        return script(self, movie)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            f"<tr>{''.join(f'<td style="text-align: left">{escape(c)}</td>' for c in row)}</tr>"
+            for row in self.explained()
+        ]
+        return f"<table><caption>chunkseg workflow</caption>{''.join(rows)}</table>"
 
     def _carry_out(self, lesson: Lesson, image: xr.DataArray) -> None:
         """Run the passes and complete the output; what refuses to begin leaves nothing behind."""

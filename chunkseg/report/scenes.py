@@ -108,6 +108,11 @@ class Stage:
                 found.append(scene)
         return found
 
+    def middle(self, table: pd.DataFrame | None) -> Scene | None:
+        """Picture one plane: of the middle one of the views."""
+        views = [view for view in _views(self.subject, table) if view[1].depth == 1]
+        return self.scene(*views[len(views) // 2], self.budget.share(2))
+
     def scene(self, title: str, view: View, share: int) -> Scene | None:
         """Picture one view; what can't be read for its share is left out or made smaller."""
         both = [array for array in (self.image, self.labels) if array is not None]
