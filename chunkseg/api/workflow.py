@@ -287,10 +287,8 @@ class Workflow(Parameters):
         return script(self, movie)
 
     def _repr_html_(self) -> str:
-        rows = [
-            f"<tr>{''.join(f'<td style="text-align: left">{escape(c)}</td>' for c in row)}</tr>"
-            for row in self.explained()
-        ]
+        cells = [[f"<td>{escape(cell)}</td>" for cell in row] for row in self.explained()]
+        rows = [f"<tr>{''.join(row)}</tr>" for row in cells]
         return f"<table><caption>chunkseg workflow</caption>{''.join(rows)}</table>"
 
     def _carry_out(self, lesson: Lesson, image: xr.DataArray) -> None:
