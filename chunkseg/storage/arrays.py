@@ -2,8 +2,9 @@
 
 A block is written by the one task that computes it and is made of whole chunks, so that no two
 tasks ever touch one chunk and no chunk is ever read back to be completed. Every chunk carries a
-CRC32C, so that a flipped bit is an error when read and never a silent change. Chunks of background
-are stored like others: an absent chunk is a chunk that was not written.
+CRC32C (of zarr 2 the checksum of Zstandard), so that a flipped bit is an error when read and never
+a silent change. Chunks of background are stored like others: an absent chunk is a chunk that was
+not written.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ def create_array(
     for name in sorted(documents, key=lambda name: name == METADATA[stored.zarr_format]):
         with committed(path / name) as partial:
             partial.write_bytes(documents[name].to_bytes())
-    return opened_array(path)
+    return _checksummed(opened_array(path))
 
 
 def _as_format(
@@ -166,10 +167,23 @@ def _as_format(
     named = {"_ARRAY_DIMENSIONS": list(dims)} if dims is not None else {}
     return {
         "zarr_format": 2,
-        "compressors": {"id": "zstd", "level": 1, "checksum": True},
+        "compressors": {"id": "zstd", "level": 1},
         "chunk_key_encoding": {"name": "v2", "separator": "/"},
         "attributes": attributes | named,
     }
+
+
+def _checksummed(array: zarr.Array[Any]) -> zarr.Array[Any]:
+    """Have the checksum of Zstandard written, which readers find in the data.
+
+    In the metadata of zarr 2 some readers (zarrs) do not accept a word about it.
+    """
+    content: Any = array.metadata.to_dict()
+    if content["zarr_format"] == 3:
+        return array
+    content["compressor"] = {"id": "zstd", "level": 1, "checksum": True}
+    config = array.async_array.config
+    return zarr.Array(zarr.AsyncArray(content, array.store_path, config))
 
 
 def _clear(path: Path) -> None:

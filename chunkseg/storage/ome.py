@@ -23,6 +23,8 @@ from chunkseg.storage.commit import write_json
 
 Version = Literal["0.4", "0.5"]
 OWN = "chunkseg"
+_NEAREST = "the voxel at each even index of the level below"
+_MEAN = "the mean of two voxels along each halved axis of the level below, rounded half up"
 COLOURS = ("00FFFF", "FF00FF", "FFFF00", "FF0000", "00FF00", "0000FF")
 VERSIONS: tuple[Version, ...] = ("0.5", "0.4")
 
@@ -169,7 +171,8 @@ def _multiscale(name: str, frames: Frames, levels: Sequence[Level], mean: bool) 
         {"path": str(n), "coordinateTransformations": _steps(scale, translation, shifted)}
         for n, (scale, translation) in enumerate(placed)
     ]
-    kind = {"type": "mean" if mean else "nearest"} if len(levels) > 1 else {}
+    method = {"method": "chunkseg", "description": _MEAN if mean else _NEAREST}
+    kind = {"type": "mean" if mean else "nearest", "metadata": method}
     return {"name": name, "axes": axes, "datasets": datasets, **kind}
 
 
