@@ -29,7 +29,7 @@ from chunkseg.passes.measure import Measures, choose
 from chunkseg.passes.tables import physical_columns
 from chunkseg.runner.boxes import Progress
 from chunkseg.runner.execution import Execution
-from chunkseg.runner.lesson import PROPERTIES
+from chunkseg.runner.lesson_measures import PROPERTIES
 from chunkseg.runner.measuring import MeasureTask
 from chunkseg.runner.saving import levels_differ
 from chunkseg.runner.sweep import Input, Sweeper

@@ -26,6 +26,7 @@ from chunkseg.storage.ome import Frames
 from chunkseg.storage.opening import opened_with
 from chunkseg.storage.sources import source_of
 
+_TABLES = ("histogram", "dropped_objects")
 _LIBRARIES = ("numpy", "scipy", "scikit-image", "dask", "zarr", "numba")
 
 
@@ -119,7 +120,7 @@ def _input(lesson: Lesson, image: xr.DataArray) -> dict[str, Any]:
 def _frames(lesson: Lesson, outcome: Outcome) -> list[dict[str, Any]]:
     looped = lesson.frames.layout.looped
     told = [({"t": n} if looped else {}) | asdict(f) for n, f in sorted(outcome.facts.items())]
-    return [{k: v for k, v in frame.items() if k != "histogram"} for frame in told]
+    return [{k: v for k, v in frame.items() if k not in _TABLES} for frame in told]
 
 
 def summary_facts(lesson: Lesson, outcome: Outcome) -> dict[str, Any]:

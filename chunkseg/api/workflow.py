@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from chunkseg.api.channels import Channels, intensity_images, one_channel
 from chunkseg.api.facts import run_facts, run_identity, summary_facts, warnings_of
 from chunkseg.api.given import Given
 from chunkseg.api.planning import Planning, check_plan, estimated
@@ -26,15 +27,15 @@ from chunkseg.plan.plan import Plan
 from chunkseg.plan.script import script
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.lesson import Lesson
+from chunkseg.runner.lesson_measures import RunMeasures
 from chunkseg.runner.outcome import Outcome, Seconds, add_seconds, histogram_table, timed
 from chunkseg.runner.staging import needs_staging, stage
 from chunkseg.runner.sweep import Input
 from chunkseg.runner.workers import probe_shared, refuse_unshared
 from chunkseg.storage.cache import CHUNKS
 from chunkseg.storage.claim import claim
-from chunkseg.storage.identity import canonical
 from chunkseg.storage.ome import Frames, Version, parse_version
-from chunkseg.storage.opening import OPENED_WITH, from_array, open_image, opened_with
+from chunkseg.storage.opening import from_array, open_image
 from chunkseg.storage.output import KEPT
 from chunkseg.storage.places import local_path
 
@@ -99,6 +100,7 @@ class Workflow(Parameters):
         out: str | os.PathLike[str],
         *,
         channel: str | int | None = None,
+        intensity_channels: Channels = None,
         input_is_mask: bool = False,
         keep: Collection[str] = (),
         until: Literal["mask"] | None = None,
@@ -126,6 +128,9 @@ class Workflow(Parameters):
             Folder of the result.
         channel : str or int, optional
             The channel to segment, by name or number.
+        intensity_channels : "all", or sequence of str or int, optional
+            The channels whose intensities are measured, by name or number, in columns such as
+            ``intensity_mean-<channel>``; by default the one that is segmented, without its name.
         input_is_mask : bool
             The image is a mask already (bool, or integers with 0 as background).
         keep : collection of {"mask", "seeds", "expanded"}
@@ -174,15 +179,23 @@ class Workflow(Parameters):
         """
         _check_options(keep, until, workers)
         path = local_path(out)
+        chosen = intensity_images(image, intensity_channels)
         opened = opened_image(image, channel)
         self._check_image(opened, input_is_mask)
         given = Given.of(opened)
         frames = frames_of(opened, given.layout, parse_version(ome_version))
-        told = {"until": until, "mask": input_is_mask, "OME-Zarr": frames.version}
+        told: dict[str, Any] = {"until": until, "mask": input_is_mask, "OME-Zarr": frames.version}
+        if chosen is not None:
+            told["intensity channels"] = list(chosen)
         kept = sorted({*keep, *(["mask"] if until == "mask" else [])})
         identity = run_identity(self.as_dict(), opened, given, frames, keep=kept, **told)
         source, execution = Input.of(given.data, given.layout), Execution(workers)
-        refuse_unshared([source], execution.client)
+        usual = [] if input_is_mask else [source]
+        intensities = usual if chosen is None else [_input(i) for i in chosen.values()]
+        channels = None if chosen is None else tuple(chosen)
+        images, ndim = len(intensities), given.layout.ndim
+        measures = RunMeasures.of(self.properties, channels, images, ndim)
+        refuse_unshared([source, *intensities], execution.client)
         spacing = tuple(frames.spacing[axis] for axis in frames.layout.spatial)
         planning = Planning(self, source, spacing, execution, input_is_mask, until, kept)
         plan = planning.plan(block_shape, memory_limit)
@@ -198,6 +211,8 @@ class Workflow(Parameters):
                 parameters=self,
                 image=source,
                 is_mask=input_is_mask,
+                intensities=intensities,
+                measures=measures,
                 frames=frames,
                 grid=Grid.regular(given.layout.frame_shape, plan.block_shape),
                 output=output,
@@ -401,7 +416,7 @@ def opened_image(image: Image, channel: str | int | None) -> xr.DataArray:
         opened = open_image(image, channel=channel)
     else:
         opened = image if isinstance(image, xr.DataArray) else from_array(image)
-        opened = _channel(opened, channel)
+        opened = opened if channel is None else one_channel(opened, channel)
     if "c" in opened.dims:
         if opened.sizes["c"] > 1:
             names = [str(n) for n in opened["c"].values] if "c" in opened.coords else ""
@@ -413,19 +428,9 @@ def opened_image(image: Image, channel: str | int | None) -> xr.DataArray:
     return opened
 
 
-def _channel(image: xr.DataArray, channel: str | int | None) -> xr.DataArray:
-    if channel is None:
-        return image
-    if "c" not in image.dims:
-        raise ParameterError(f"channel {channel!r} was asked for, but the image has no axis 'c'")
-    names = [str(n) for n in image["c"].values] if "c" in image.coords else []
-    index = names.index(channel) if channel in names else channel
-    if not isinstance(index, int) or not 0 <= index < image.sizes["c"]:
-        raise ParameterError(
-            f"there is no channel {channel!r}: the image has {image.sizes['c']}, named {names}"
-        )
-    chosen = image.isel(c=index)
-    return chosen.assign_attrs({OPENED_WITH: canonical(opened_with(image) | {"channel": index})})
+def _input(image: xr.DataArray) -> Input:
+    given = Given.of(image)
+    return Input.of(given.data, given.layout)
 
 
 def frames_of(image: xr.DataArray, layout: Layout, version: Version = "0.5") -> Frames:

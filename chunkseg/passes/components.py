@@ -202,6 +202,8 @@ class Components:
         record. ``sizes`` says how many there are.
     ranks
         Rank of each local component among the frame's components by first voxel, from 0.
+    first
+        Per component, by rank: raster index of its first voxel within the frame.
     faces
         Per component, by rank: the faces of the border that it touches, see :meth:`Border.faces`.
     voxels
@@ -216,6 +218,7 @@ class Components:
     offsets: NDArray[np.int64]
     sizes: NDArray[np.int64]
     ranks: NDArray[np.int64]
+    first: NDArray[np.int64]
     faces: NDArray[np.uint32]
     voxels: NDArray[np.int64] | None
     values: NDArray[np.int64] | None
@@ -360,11 +363,22 @@ class _Stitcher:
             self.offsets,
             self.sizes,
             ranks,
+            self._in_raster_order(earliest[order]),
             faces,
             voxels,
             values,
             self.border_background,
         )
+
+    def _in_raster_order(self, first: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Turn indices along the axes in which first voxels are met into raster indices."""
+        shape = self.grid.shape
+        axes = _scan_axes(np.dtype(np.int64 if self.values else np.bool_), shape)
+        if axes == tuple(range(len(shape))) or not first.size:
+            return first
+        where = np.unravel_index(first, [shape[axis] for axis in axes])
+        back = [where[axes.index(axis)] for axis in range(len(shape))]
+        return np.ravel_multi_index(back, shape).astype(np.int64)
 
 
 def _concatenate(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:

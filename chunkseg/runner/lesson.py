@@ -28,13 +28,15 @@ from chunkseg.errors import IncompleteError, ScratchError
 from chunkseg.geometry.boxes import Grid
 from chunkseg.geometry.units import PIXEL, unit_symbol
 from chunkseg.passes.components import Border, Components, ComponentsPass, ComponentsRecord
-from chunkseg.passes.measure import MeasureRecord, Measures, choose
+from chunkseg.passes.dropping import dropped_counts, dropped_objects
+from chunkseg.passes.measure import Measures
 from chunkseg.passes.steps import Blur
 from chunkseg.passes.tables import physical_columns
 from chunkseg.plan.parameters import Parameters
 from chunkseg.runner.coarsening import coarsen
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.failures import FailedBlocksError
+from chunkseg.runner.lesson_measures import RunMeasures
 from chunkseg.runner.lesson_tasks import (
     LabelsRecord,
     LabelsTask,
@@ -43,6 +45,7 @@ from chunkseg.runner.lesson_tasks import (
     SeedsRecord,
     SeedsTask,
 )
+from chunkseg.runner.measuring import measure_frames
 from chunkseg.runner.outcome import FrameFacts, Seconds, timed
 from chunkseg.runner.sweep import REGION_BLOCKS, Input, Sweeper, Task
 from chunkseg.runner.tasks import Chained
@@ -62,8 +65,6 @@ from chunkseg.storage.runs import RunStore
 R = TypeVar("R")
 Skip = set[tuple[int, int]]
 
-PROPERTIES = ("label", "area", "bbox", "centroid")
-INTENSITIES = ("intensity_mean", "intensity_min", "intensity_max")
 ATTEMPTS = 3
 
 _log = logging.getLogger("chunkseg")
@@ -81,6 +82,8 @@ class Lesson:
         The image, readable block by block.
     is_mask
         Whether the image is a mask already.
+    intensities, measures
+        Images whose intensities are measured, and what is measured.
     frames
         Axes and calibration of what is written.
     grid
@@ -104,6 +107,8 @@ class Lesson:
     parameters: Parameters
     image: Input
     is_mask: bool
+    intensities: Sequence[Input]
+    measures: RunMeasures
     frames: Frames
     grid: Grid
     output: Output
@@ -396,26 +401,60 @@ class _Group:
         """Drop objects at the border, number the rest, write and measure them."""
         lesson = self.lesson
         kept = {f: self._kept(c) for f, c in objects.items()}
+        for frame, components in objects.items():
+            self._note_dropped(frame, components, kept[frame])
         counts = {f: int(k.sum()) for f, k in kept.items()}
         dtype = np.dtype(lesson.label_dtype(max(counts.values())))
         numbers = {
             f: c.lookup((np.cumsum(kept[f]) * kept[f]).astype(dtype)) for f, c in objects.items()
         }
         lookups = self._lookups("objects", numbers)
-        images = [] if lesson.is_mask else [lesson.image]
+        images, measures = lesson.intensities, lesson.measures.swept
         sink = lesson.written(LABELS.removesuffix(".ome.zarr"), dtype)
-        task = LabelsTask(local, lookups, sink, self._measures(), len(images))
+        task = LabelsTask(local, lookups, sink, measures, len(images))
         skip = self._out_of_reach(objects, (0,) * lesson.grid.ndim)
         found = self.sweep(task, images, LabelsRecord, skip, sinks=(sink,))
-        tables = []
+        tables = {}
         for frame, group in found.frames():
             self.facts[frame].counts["expanded"] = objects[frame].count
             self.facts[frame].counts["final"] = counts[frame]
             records = sorted(((b.number, r) for b, r in group), key=itemgetter(0))
             self.facts[frame].checksums = [record.checksum for _, record in records]
-            sums = self._measures().merge(record.measures for _, record in records)
-            tables.append(self._table(frame, sums))
-        return pd.concat(tables, ignore_index=True)
+            sums = measures.merge(record.measures for _, record in records)
+            tables[frame] = pd.DataFrame(measures.finish(sums))
+        if lesson.measures.rest is not None:
+            tables = self._with_rest(tables, lesson.measures.rest)
+        finished = [self._finished(frame, table) for frame, table in tables.items()]
+        return pd.concat(finished, ignore_index=True)
+
+    def _with_rest(
+        self, tables: dict[int, pd.DataFrame], measures: Measures
+    ) -> dict[int, pd.DataFrame]:
+        """Add what is measured of the label image that was written."""
+        lesson = self.lesson
+        layout = lesson.frames.layout
+        with timed("measure", self.seconds):
+            found = measure_frames(
+                Input(lesson.output.written_labels(), layout),
+                lesson.intensities,
+                measures,
+                grid=lesson.grid,
+                frames=self.frames,
+                execution=lesson.execution,
+                progress=lesson.progress,
+                folder=self.folder / "records" / "measure",
+            )
+        pairs = zip(tables.items(), found, strict=True)
+        return {frame: lesson.measures.joined(table, rest) for (frame, table), rest in pairs}
+
+    def _note_dropped(
+        self, frame: int, objects: Components, kept: NDArray[np.bool_]
+    ) -> None:
+        """Note which objects are dropped, and why."""
+        shape = self.lesson.grid.shape
+        dropped = dropped_objects(objects, kept, self._spatial(), shape)
+        self.facts[frame].dropped_objects = dropped
+        self.facts[frame].dropped = dropped_counts(dropped)
 
     def _kept(self, objects: Components) -> NDArray[np.bool_]:
         """Which objects touch no border and have a size that is wanted."""
@@ -423,14 +462,9 @@ class _Group:
         fitting = self.lesson.parameters.fitting(voxels, self.lesson.spacing)
         return fitting & ~objects.touches
 
-    def _measures(self) -> Measures:
-        names = PROPERTIES if self.lesson.is_mask else PROPERTIES + INTENSITIES
-        return choose(names, (1.0,) * self.lesson.grid.ndim)
-
-    def _table(self, frame: int, sums: MeasureRecord) -> pd.DataFrame:
+    def _finished(self, frame: int, table: pd.DataFrame) -> pd.DataFrame:
+        """Add the columns in the image's unit, and the time point."""
         frames = self.lesson.frames
-        columns = self._measures().finish(sums)
-        table = pd.DataFrame(columns)
         unit = frames.units[frames.layout.spatial[0]]
         if unit != PIXEL:
             columns = physical_columns(table, self.lesson.spacing, unit_symbol(unit))

@@ -37,6 +37,11 @@ class FrameFacts:
     histogram
         Centres (``"value"``) and ``"count"`` of the bins that Otsu's threshold was found in; None
         where it was given.
+    dropped
+        How many objects were dropped at each face of the frame, and for their size.
+    dropped_objects
+        The dropped objects, see :func:`chunkseg.passes.dropping.dropped_objects`; None where they
+        are not known.
     """
 
     threshold: Any = None
@@ -45,6 +50,8 @@ class FrameFacts:
     counts: dict[str, int] = field(default_factory=dict)
     checksums: list[int] = field(default_factory=list)
     histogram: dict[str, list[float]] | None = None
+    dropped: dict[str, int] = field(default_factory=dict)
+    dropped_objects: dict[str, list[Any]] | None = None
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ from chunkseg.storage.lease import LEASE
 from chunkseg.storage.ome import Frames, write_image_group
 from chunkseg.storage.pyramids import PyramidSink, create_pyramid, level_folders, opened_pyramid
 from chunkseg.storage.reports import remove_page
+from chunkseg.storage.scratch import ScratchSource
 from chunkseg.storage.tables import write_table
 
 RUN = "run.json"
@@ -147,6 +148,10 @@ class Output:
             return opened_pyramid(self._array(name), frames.layout, levels, mean=False)
         except Exception:
             return None
+
+    def written_labels(self) -> ScratchSource:
+        """Return the label image as far as it is written, to be read."""
+        return ScratchSource(opened_array(self._array(LABELS.removesuffix(".ome.zarr")) / "0"))
 
     def _array(self, name: str) -> Path:
         return self.state / "output" / f"{name}.ome.zarr"
