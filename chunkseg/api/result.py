@@ -16,7 +16,7 @@ import chunkseg
 from chunkseg.errors import IncompleteError
 from chunkseg.passes.tables import summarize
 from chunkseg.storage.opening import open_image
-from chunkseg.storage.output import LABELS, TABLE, read_histograms, read_run
+from chunkseg.storage.output import DROPPED, LABELS, TABLE, read_histograms, read_run
 
 if TYPE_CHECKING:
     from chunkseg.api.checks import Verification
@@ -86,6 +86,17 @@ class Result:
                 f"{self.path} holds no table: the run was to stop at {self.run.get('until')!r}"
             )
         return pd.read_parquet(self.path / TABLE)
+
+    @cached_property
+    def dropped(self) -> pd.DataFrame:
+        """One row per object that was dropped at the border or for its size.
+
+        ``why`` is the faces of the image that it touches, as ``"z low, x high"``, or ``"size"``;
+        ``area`` its number of voxels; ``first-0``, ... its first voxel in raster order.
+        """
+        if not (self.path / DROPPED).is_file():
+            raise IncompleteError(f"{self.path} holds no list of dropped objects")
+        return pd.read_parquet(self.path / DROPPED)
 
     @property
     def summary(self) -> pd.DataFrame:

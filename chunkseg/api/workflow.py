@@ -28,7 +28,7 @@ from chunkseg.plan.script import script
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.lesson import Lesson
 from chunkseg.runner.lesson_measures import RunMeasures
-from chunkseg.runner.outcome import Outcome, Seconds, add_seconds, histogram_table, timed
+from chunkseg.runner.outcome import Outcome, Seconds, add_seconds, dropped_table, histogram_table, timed
 from chunkseg.runner.staging import needs_staging, stage
 from chunkseg.runner.sweep import Input
 from chunkseg.runner.workers import probe_shared, refuse_unshared
@@ -382,6 +382,8 @@ class Workflow(Parameters):
         run = run_facts(lesson, outcome, image, warnings)
         self.save(lesson.output.building() / "workflow.toml")
         lesson.output.keep_histograms(histogram_table(outcome.facts))
+        looped = bool(lesson.frames.layout.looped)
+        lesson.output.keep_table("dropped", dropped_table(outcome.facts, looped))
         if outcome.table is None:
             lesson.output.complete(run)
             return

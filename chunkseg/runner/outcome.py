@@ -83,6 +83,7 @@ class Outcome:
             run, table = former
             _add(facts, range(len(run["frames"])), run["frames"])
             _add_histograms(facts, output.former_histograms())
+            _add_dropped(facts, output.former_dropped())
             tables += [] if table is None else [table]
             add_seconds(seconds, run["seconds"])
         for frames in groups:
@@ -104,6 +105,30 @@ def _add(facts: dict[int, FrameFacts], frames: range, contents: list[dict[str, A
 def _add_histograms(facts: Mapping[int, FrameFacts], table: pd.DataFrame | None) -> None:
     for frame, rows in [] if table is None else table.groupby("frame"):
         facts[int(str(frame))].histogram = rows[["value", "count"]].to_dict(orient="list")
+
+
+def _add_dropped(facts: Mapping[int, FrameFacts], table: pd.DataFrame | None) -> None:
+    for frame, rows in [] if table is None else table.groupby("t"):
+        found = rows.drop(columns="t").to_dict(orient="list")
+        facts[int(str(frame))].dropped_objects = {str(k): list(v) for k, v in found.items()}
+
+
+def dropped_table(facts: Mapping[int, FrameFacts], looped: bool) -> pd.DataFrame | None:
+    """Return a row per dropped object, with its time point if there are several; None if unknown.
+
+    Examples
+    --------
+    >>> dropped_table({0: FrameFacts(dropped_objects={"why": ["size"], "area": [2]})}, True)
+       t   why  area
+    0  0  size     2
+    """
+    known = {f: facts[f].dropped_objects for f in sorted(facts)}
+    tables = [pd.DataFrame(c).assign(t=f) for f, c in known.items() if c is not None]
+    if not tables:
+        return None
+    table = pd.concat(tables, ignore_index=True)
+    names = [name for name in table.columns if name != "t"]
+    return table[["t", *names] if looped else names]
 
 
 def histogram_table(facts: Mapping[int, FrameFacts]) -> pd.DataFrame | None:

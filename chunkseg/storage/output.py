@@ -53,10 +53,13 @@ TABLE = "objects.parquet"
 CSV = "objects.csv"
 HISTOGRAMS = "histograms.parquet"
 KEPT = ("mask", "seeds", "expanded")
+DROPPED, DROPPED_CSV = "dropped.parquet", "dropped.csv"
+SUMMARY, SUMMARY_CSV = "summary.parquet", "summary.csv"
 CSV_ROWS = 5_000_000
 
+TABLES = (DROPPED, DROPPED_CSV, SUMMARY, SUMMARY_CSV)
 ARRAYS = (LABELS, *(f"{k}.ome.zarr" for k in KEPT))
-WRITTEN = (*ARRAYS, TABLE, CSV, "summary.json", "workflow.toml", HISTOGRAMS, RUN)
+WRITTEN = (*ARRAYS, TABLE, CSV, "summary.json", "workflow.toml", HISTOGRAMS, *TABLES, RUN)
 
 
 @dataclass(frozen=True)
@@ -196,6 +199,21 @@ class Output:
     def former_histograms(self) -> pd.DataFrame | None:
         """Histograms of the complete run that this one adds frames to; they stay in their place."""
         return read_histograms(self.path)
+
+    def former_dropped(self) -> pd.DataFrame | None:
+        """Dropped objects of the complete run that this one adds frames to."""
+        table = self.path / DROPPED
+        return pd.read_parquet(table) if table.exists() else None
+
+    def keep_table(self, name: str, table: pd.DataFrame | None) -> None:
+        """Write a small table as ``<name>.parquet`` and ``<name>.csv``, if there is one."""
+        if table is None:
+            return
+        with committed(self.building() / f"{name}.parquet") as partial:
+            table.to_parquet(partial, index=False)
+        if len(table) <= CSV_ROWS:
+            with committed(self.building() / f"{name}.csv") as partial:
+                table.to_csv(partial, index=False)
 
     def keep_histograms(self, table: pd.DataFrame | None) -> None:
         """Write the histograms, if there are any."""
