@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from chunkseg.cli.messages import error_text, logged, note
 from chunkseg.cli.parser import build_parser
 from chunkseg.errors import BlocksError, ChunksegError
+from chunkseg.runner.allocator import keep_freed_memory
 
 FAILED = 2
 UNFINISHED = 3
@@ -53,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     debug = False
     try:
+        if argv is None:
+            keep_freed_memory()
         args = build_parser().parse_args(argv)
         debug = args.debug
         with warnings.catch_warnings(), logged():

@@ -101,11 +101,15 @@ def expert(path: Path, out: Path) -> None:
 
 
 def chunkseg(path: Path, out: Path) -> None:
-    """Do it with chunkseg."""
-    import chunkseg as cs
+    """Do it with chunkseg, by its command line."""
+    import pyarrow.parquet as pq
 
-    result = cs.Workflow(sigma=SIGMA, erosion_radius=RADIUS).run(path, out / "out", workers=2)
-    print(len(result.table))
+    from chunkseg.cli import main as command_line
+
+    options = f"--sigma {SIGMA} --erosion-radius {RADIUS} --workers 2".split()
+    sys.argv = ["chunkseg", "run", str(path), "-o", str(out / "out"), *options]
+    assert command_line() == 0
+    print(pq.read_metadata(out / "out/objects.parquet").num_rows)
 
 
 SIDES = {"lesson": lesson, "expert": expert, "chunkseg": chunkseg}
