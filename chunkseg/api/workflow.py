@@ -28,7 +28,14 @@ from chunkseg.plan.script import script
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.lesson import Lesson
 from chunkseg.runner.lesson_measures import RunMeasures
-from chunkseg.runner.outcome import Outcome, Seconds, add_seconds, dropped_table, histogram_table, timed
+from chunkseg.runner.outcome import (
+    Outcome,
+    Seconds,
+    add_seconds,
+    dropped_table,
+    histogram_table,
+    timed,
+)
 from chunkseg.runner.staging import needs_staging, stage
 from chunkseg.runner.sweep import Input
 from chunkseg.runner.workers import probe_shared, refuse_unshared
@@ -326,7 +333,6 @@ class Workflow(Parameters):
             raise
         outcome = Outcome.gathered(output, lesson.groups())
         add_seconds(outcome.seconds, staging)
-        add_seconds(outcome.seconds, lesson.seconds)
         add_seconds(outcome.seconds, lesson.seconds)
         self._finish(lesson, outcome, image)
 

@@ -447,9 +447,7 @@ class _Group:
         pairs = zip(tables.items(), found, strict=True)
         return {frame: lesson.measures.joined(table, rest) for (frame, table), rest in pairs}
 
-    def _note_dropped(
-        self, frame: int, objects: Components, kept: NDArray[np.bool_]
-    ) -> None:
+    def _note_dropped(self, frame: int, objects: Components, kept: NDArray[np.bool_]) -> None:
         """Note which objects are dropped, and why."""
         shape = self.lesson.grid.shape
         dropped = dropped_objects(objects, kept, self._spatial(), shape)
