@@ -9,6 +9,8 @@ here is light; each command imports what it needs when it runs.
 
 from __future__ import annotations
 
+import argparse
+import logging
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -58,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             keep_freed_memory()
         args = build_parser().parse_args(argv)
         debug = args.debug
-        with warnings.catch_warnings(), logged():
+        with warnings.catch_warnings(), logged(_level(args)):
             if not debug:
                 warnings.simplefilter("ignore")
             return int(args.command(args))

@@ -13,10 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from chunkseg.report.words import seconds_text
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_WITHIN_A_PASS = 30.0
 
 
 class ProgressCall(Protocol):
@@ -66,7 +69,7 @@ class _Said(logging.Handler):
     """Says what is logged, the same text only once."""
 
     def __init__(self) -> None:
-        super().__init__(logging.INFO)
+        super().__init__()
         self.texts: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -80,13 +83,13 @@ class _Said(logging.Handler):
 
 
 @contextmanager
-def logged() -> Iterator[None]:
-    """Within it, what chunkseg logs goes to stderr."""
+def logged(least: int = logging.INFO) -> Iterator[None]:
+    """Within it, what chunkseg logs of some level on goes to stderr; so does progress from INFO."""
     logger = logging.getLogger("chunkseg")
     handler = _Said()
     level = logger.level
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(least)
     try:
         yield
     finally:
@@ -97,13 +100,25 @@ def logged() -> Iterator[None]:
 @contextmanager
 def progress() -> Iterator[ProgressCall]:
     """Within it, what is called with the progress of passes is shown on stderr."""
-    if not sys.stderr.isatty():
-        yield Lines()
+    level = logging.getLogger("chunkseg").level
+    if level > logging.INFO:
+        yield lambda pass_name, done, total: None
         return
+    if not sys.stderr.isatty():
+        yield Lines(0.0 if level == logging.DEBUG else SECONDS_BETWEEN_LINES)
+        return
+    from rich import progress as rich
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+    from rich.progress import Progress
 
-    columns = ("{task.description:<10}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        "{task.description:<10}",
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TimeElapsedColumn(),
+        "left",
+        rich.TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as bars:
         yield Bars(bars)
 
@@ -125,9 +140,16 @@ class Bars:
 
 
 class Lines:
-    """A line when a pass is done: the first time, and then now and again."""
+    """A line when a pass is done: the first time, and then now and again; of a long one, how far.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    between
+        Seconds from one line about a pass to the next.
+    """
+
+    def __init__(self, between: float = SECONDS_BETWEEN_LINES) -> None:
+        self._between = between
         self._began: dict[str, float] = {}
         self._told: dict[str, float] = {}
 
@@ -136,8 +158,21 @@ class Lines:
         now = time.monotonic()
         if done == 0:
             self._began[pass_name] = now
-        if done < total or now - self._told.get(pass_name, -1e9) < SECONDS_BETWEEN_LINES:
+        if done < total:
+            self._tell_how_far(pass_name, done, total, now)
+            return
+        if now - self._told.get(pass_name, -1e9) < self._between:
             return
         self._told[pass_name] = now
         seconds = now - self._began.get(pass_name, now)
         note(f"{pass_name}: {total} block{'s' * (total != 1)} in {seconds:.1f} s")
+
+    def _tell_how_far(self, pass_name: str, done: int, total: int, now: float) -> None:
+        """Say how much of a pass is done and about how long the rest takes, twice a minute."""
+        began = self._began.get(pass_name, now)
+        told = max(began, self._told.get(pass_name, began))
+        if not done or now - told < SECONDS_WITHIN_A_PASS:
+            return
+        self._told[pass_name] = now
+        left = (now - began) / done * (total - done)
+        note(f"{pass_name}: {done} of {total} blocks, about {seconds_text(left)} left")

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from chunkseg import __version__
+from chunkseg.cli.examples import EXIT_CODES, epilog
 from chunkseg.errors import ParameterError
 
 Command = Callable[[argparse.Namespace], int]
@@ -42,6 +43,8 @@ def build_parser() -> Parser:
         prog="chunkseg",
         description="Segment and measure microscopy stacks larger than memory, "
         "bit for bit as scikit-image would in memory.",
+        epilog=f"'chunkseg COMMAND --help' tells the options, with examples.\n\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"chunkseg {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -50,6 +53,11 @@ def build_parser() -> Parser:
     _add_measure(_command(commands, "measure", "measure a label image", "measure"))
     _add_verify(_command(commands, "verify", "check a result, and parts of it again", "verify"))
     _add_status(_command(commands, "status", "tell how far a run is", "status"))
+    _add_report(_command(commands, "report", "write a page about a result", "report"))
+    _add_folder(_command(commands, "methods", "print a Methods paragraph of a result", "methods"))
+    _add_new_workflow(
+        _command(commands, "new-workflow", "write a commented workflow file", "new_workflow")
+    )
     _add_info(_command(commands, "info", "tell what an image file holds", "info"))
     _add_convert(_command(commands, "convert", "write an image as OME-Zarr", "convert"))
     _add_demo(_command(commands, "demo", "run the lesson and compare its numbers", "demo"))
@@ -58,10 +66,17 @@ def build_parser() -> Parser:
 
 def _command(commands: Any, name: str, about: str, module: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=about, description=f"{about[0].upper()}{about[1:]}."
+        name,
+        help=about,
+        description=f"{about[0].upper()}{about[1:]}.",
+        epilog=epilog(name),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(command=_later(module))
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    loud = parser.add_mutually_exclusive_group()
+    loud.add_argument("-q", "--quiet", action="store_true", help="only warnings and errors on stderr")
+    loud.add_argument("-v", "--verbose", action="store_true", help="tell every pass as it ends")
     return parser
 
 
@@ -80,6 +95,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     _add_workflow(parser.add_argument_group("workflow"))
     _add_extent(parser.add_argument_group("what is done"))
     _add_machine(parser.add_argument_group("how it is done"))
+    parser.add_argument("--no-report", action="store_true", help="write no report.html")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
@@ -222,12 +239,29 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", metavar="N", type=int, help="number of threads")
 
 
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    _add_folder(parser)
+    parser.add_argument("--input", metavar="INPUT", help="the input, if it is elsewhere by now")
+    parser.add_argument("--seams", action="store_true", help="draw where blocks meet")
+
+
+def _add_new_workflow(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", metavar="FILE.toml", nargs="?", help="file to be made; without it, print"
+    )
+    _add_workflow(parser.add_argument_group("workflow"))
+
+
 def _add_status(parser: argparse.ArgumentParser) -> None:
     _add_output(parser)
 
 
-def _add_output(parser: argparse.ArgumentParser) -> None:
+def _add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", metavar="OUT", help="folder of a run")
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    _add_folder(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from chunkseg.api.result import Result
+from chunkseg.report.words import number, seconds_text, size_text
 from chunkseg.storage.output import WRITTEN
 
 MOST_ROWS = 12
@@ -21,6 +23,39 @@ def result_lines(result: Result) -> list[str]:
     statistics = _statistics(result)
     told = _one_frame(frames[0], statistics) if len(frames) == 1 else _movie(frames, statistics)
     return [*told, *aligned([["written to", str(result.path)]]), *_files(result)]
+
+
+def result_facts(result: Result, report: Path | None) -> dict[str, Any]:
+    """Plain values of a result, as for JSON; what is not defined is None."""
+    run = result.run
+    frames = [{k: v for k, v in f.items() if k != "checksums"} for f in run["frames"]]
+    rows = [] if run["until"] is not None else result.summary.to_dict(orient="records")
+    return {
+        "output": str(result.path),
+        "objects": None if run["until"] is not None else len(result.table),
+        "frames": [_defined(frame) for frame in frames],
+        "summary": [_defined(row) for row in rows],
+        "warnings": run["warnings"],
+        "seconds": run["seconds"],
+        "peak_memory_bytes": run["peak_memory_bytes"],
+        "files": [name for name in WRITTEN if (result.path / name).exists()],
+        "report": None if report is None else str(report),
+    }
+
+
+def _defined(row: Mapping[Any, Any]) -> dict[str, Any]:
+    undefined = {str(k) for k, v in row.items() if isinstance(v, float) and math.isnan(v)}
+    return {str(k): None if str(k) in undefined else v for k, v in row.items()}
+
+
+def time_lines(result: Result) -> list[str]:
+    """Lines that tell the time of each pass, and the memory."""
+    rows = [
+        [name, f"{seconds_text(s['wall'])}, CPU {seconds_text(s['cpu'])}"]
+        for name, s in result.run["seconds"].items()
+    ]
+    memory = ["memory", f"{size_text(result.run['peak_memory_bytes'])} at the peak"]
+    return aligned([*rows, memory], first=len("written to"))
 
 
 def measured_lines(result: Result) -> list[str]:
@@ -89,19 +124,6 @@ def _threshold(value: float | None) -> str:
 def _percent(frame: Mapping[str, Any]) -> str:
     fraction = frame["foreground_fraction"]
     return "-" if fraction is None else f"{100 * fraction:.2f}"
-
-
-def number(value: float) -> str:
-    """Return a number with two decimals, or with four digits where it is small.
-
-    Examples
-    --------
-    >>> number(855.9812), number(0.012345), number(0.0), number(float("nan"))
-    ('855.98', '0.01235', '0.00', '-')
-    """
-    if math.isnan(value):
-        return "-"
-    return f"{value:.4g}" if 0 < abs(value) < 1 else f"{value:.2f}"
 
 
 def aligned(rows: Sequence[Sequence[str]], first: int = 0) -> list[str]:

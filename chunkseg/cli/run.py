@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,8 @@ from chunkseg.api.workflow import Workflow
 from chunkseg.cli.cluster import cluster_of
 from chunkseg.cli.messages import progress
 from chunkseg.cli.parser import WORKFLOW_OPTIONS
-from chunkseg.cli.printing import result_lines, say
+from chunkseg.cli.printing import aligned, result_facts, result_lines, say, time_lines
+from chunkseg.cli.report import report_of
 from chunkseg.storage.opening import LABELS, open_image
 
 WIDE = 4
@@ -43,7 +45,14 @@ def command(args: argparse.Namespace) -> int:
             ome_version=args.ome_zarr,
             progress=tell,
         )
-    say(result_lines(result))
+    if args.json:
+        report = None if args.no_report else report_of(result)
+        say([json.dumps(result_facts(result, report), indent=1)])
+        return 0
+    say([*result_lines(result), *(time_lines(result) if args.verbose else [])])
+    report = None if args.no_report else report_of(result)
+    if report is not None:
+        say(aligned([["report", str(report)]], first=len("written to")))
     return 0
 
 
