@@ -72,3 +72,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         note(f"error: {error_text(error)}")
         return UNFINISHED if isinstance(error, BlocksError) else FAILED
+
+
+def _level(args: argparse.Namespace) -> int:
+    """Least level of what is logged that is shown."""
+    if args.quiet:
+        return logging.WARNING
+    return logging.DEBUG if args.verbose else logging.INFO
