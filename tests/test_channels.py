@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
 import skimage as ski
 import xarray as xr
@@ -144,3 +147,33 @@ def test_the_z_border_of_a_thin_stack(tmp_path):
     assert known == {name: n for name, n in faces.items() if n}
     assert list(faces) == face_names("zyx")
     assert set(result.dropped["t"]) == {0, 1}
+
+
+def test_the_summary_per_time_point_and_of_the_movie(tmp_path):
+    movie = two_channels()
+    result = WORKFLOW.run(movie, tmp_path / "out", channel="dna", intensity_channels="all")
+    summary = result.summary
+    assert summary.index.tolist() == [0, 1, 2]
+    assert summary["time_s"].tolist() == [0.0, 30.0, 60.0]
+    for t in range(3):
+        labels = frame_in_memory(movie.values[t, 0])
+        volumes = np.bincount(labels.ravel())[1:] * 0.6 * 0.25 * 0.25
+        row = summary.loc[t]
+        assert row["count"] == len(volumes)
+        if len(volumes):
+            expected = volumes.mean(), volumes.std(), np.ptp(volumes)
+            np.testing.assert_allclose(row[["mean", "std", "range"]].astype(float), expected)
+            mean = movie.values[t, 1][labels > 0].mean()
+            assert row["intensity_mean-actin"] == pytest.approx(mean, rel=1e-12)
+    assert summary["threshold"].tolist() == result.thresholds.tolist()
+    percents = 100 * result.foreground_fractions
+    np.testing.assert_array_equal(summary["percent_foreground"], percents)
+    stored = pd.read_csv(tmp_path / "out" / "summary.csv", index_col="t")
+    pd.testing.assert_frame_equal(stored, summary, check_dtype=False)
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "out" / "summary.parquet").set_index("t"), summary
+    )
+    whole = json.loads((tmp_path / "out" / "summary.json").read_text())["objects"]
+    assert whole["count"] == len(result.table)
+    assert whole["percent_foreground"] == pytest.approx(percents.mean())
+    assert whole["threshold"] is None

@@ -18,6 +18,7 @@ import xarray as xr
 
 import chunkseg
 from chunkseg.api.given import Given
+from chunkseg.passes.summaries import movie_summary
 from chunkseg.passes.tables import default_column, summarize
 from chunkseg.runner.lesson import Lesson
 from chunkseg.runner.outcome import Outcome
@@ -127,11 +128,10 @@ def summary_facts(lesson: Lesson, outcome: Outcome) -> dict[str, Any]:
     """Content of ``summary.json``: the size statistics, in all and per time point."""
     assert outcome.table is not None
     summary = table_summary(outcome.table, sorted(outcome.facts))
-    frames = [
-        {name: value for name, value in frame.items() if name != "checksums"}
-        for frame in _frames(lesson, outcome)
-    ]
-    return summary | {"frames": frames}
+    told = _frames(lesson, outcome)
+    whole = _without_nan(movie_summary(outcome.table, told))
+    frames = [{name: v for name, v in frame.items() if name != "checksums"} for frame in told]
+    return summary | {"objects": whole, "frames": frames}
 
 
 def table_summary(table: pd.DataFrame, times: Sequence[int] | None = None) -> dict[str, Any]:

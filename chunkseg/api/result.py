@@ -14,6 +14,7 @@ import xarray as xr
 
 import chunkseg
 from chunkseg.errors import IncompleteError
+from chunkseg.passes.summaries import frames_summary
 from chunkseg.passes.tables import summarize
 from chunkseg.storage.opening import open_image
 from chunkseg.storage.output import DROPPED, LABELS, TABLE, read_histograms, read_run
@@ -100,9 +101,16 @@ class Result:
 
     @property
     def summary(self) -> pd.DataFrame:
-        """Count, mean, standard deviation and range of the objects' sizes, per time point."""
-        times = [f["t"] for f in self.run["frames"] if "t" in f]
-        return summarize(self.table, times=times)
+        """What came out at each time point; one row where there is but one.
+
+        Count, mean, standard deviation and range of the objects' sizes, percent of foreground,
+        threshold, mean intensity of the objects' voxels, and the time since the first time point
+        where that is known: see :func:`chunkseg.passes.summaries.frames_summary`.
+        """
+        facts = self.run["frames"]
+        if not facts:
+            return summarize(self.table)
+        return frames_summary(self.table, facts, self.run["input"])
 
     @property
     def thresholds(self) -> pd.Series[float]:

@@ -22,6 +22,7 @@ from chunkseg.geometry.boxes import Grid, Shape, add_halos
 from chunkseg.geometry.calibration import spacing_of, unit_of
 from chunkseg.geometry.layout import Layout
 from chunkseg.geometry.units import PIXEL
+from chunkseg.passes.summaries import frames_summary
 from chunkseg.plan.parameters import PHYSICAL, Parameters
 from chunkseg.plan.plan import Plan
 from chunkseg.plan.script import script
@@ -391,6 +392,8 @@ class Workflow(Parameters):
         if outcome.table is None:
             lesson.output.complete(run)
             return
+        summary = frames_summary(outcome.table, run["frames"], run["input"])
+        lesson.output.keep_table("summary", summary.reset_index() if looped else summary)
         lesson.output.finish(outcome.table, summary_facts(lesson, outcome), run)
 
 
