@@ -12,6 +12,7 @@ from chunkseg.api.given import Given
 from chunkseg.api.planning import Planning
 from chunkseg.cli.printing import aligned, say
 from chunkseg.errors import ParameterError
+from chunkseg.report.words import size_text
 from chunkseg.geometry.calibration import spacing_of, unit_of
 from chunkseg.geometry.units import PIXEL
 from chunkseg.plan.parameters import Parameters
@@ -100,17 +101,6 @@ def _missing(source: Source) -> list[list[str]]:
 
 def _per_axis(image: xr.DataArray, values: Iterable[Any]) -> str:
     return ", ".join(f"{d} {v}" for d, v in zip(image.dims, values, strict=True))
-
-
-def size_text(size: int) -> str:
-    """Return a number of bytes for people, in decimal units.
-
-    Examples
-    --------
-    >>> size_text(576312), size_text(64_000_000_000)
-    ('0.58 MB', '64.00 GB')
-    """
-    return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.2f} MB"
 
 
 def _stored(source: Source) -> str:

@@ -6,8 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
-from chunkseg.cli.info import size_text
 from chunkseg.cli.printing import aligned, say
+from chunkseg.report.words import size_text
 from chunkseg.storage.status import PassStatus, Status, status
 
 COMPLETE, NOT_THERE, UNFINISHED = 0, 2, 3

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 WIDE, HIGH, DOTS = 4.6, 2.7, 150
 FONT = {"font.size": 9, "axes.linewidth": 0.7, "axes.labelsize": 9}
-CURVES = ("count", "mean", "foreground_fraction", "threshold")
+CURVES = ("count", "mean", "percent_foreground", "threshold")
 MOST_INTENSITIES = 3
 
 
@@ -111,6 +111,7 @@ def _told(subject: Subject, table: pd.DataFrame | None) -> dict[str, Any]:
         "headline": telling.headline(subject, table),
         "warnings": run["warnings"],
         "steps": telling.steps(subject),
+        "dropped": telling.dropped(subject),
         "movie": bool(subject.layout.looped),
         "input": telling.input_rows(subject),
         "parameters": subject.parameters.explained(),

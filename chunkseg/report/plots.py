@@ -12,9 +12,9 @@ import pandas as pd
 
 from chunkseg.api.result import Result
 from chunkseg.errors import IncompleteError, ParameterError
-from chunkseg.passes.tables import default_column
+from chunkseg.passes.tables import SUMMARY, default_column
 from chunkseg.report.extra import needed
-from chunkseg.report.words import column_title, length_unit, pretty_unit
+from chunkseg.report.words import column_title, length_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,9 +148,8 @@ def plot_over_time(result: Result, value: str = "count", ax: Axes | None = None)
     result : Result
         Of a movie.
     value : str
-        A column of ``result.summary`` (``"count"``, ``"mean"``, ``"std"``, ``"range"``, ``"min"``,
-        ``"max"``; the mean with a band of one standard deviation), ``"threshold"`` or
-        ``"foreground_fraction"``.
+        A column of numbers of ``result.summary``, as ``"count"``, ``"mean"`` (with a band of one
+        standard deviation), ``"threshold"``, ``"percent_foreground"``.
     ax : matplotlib Axes, optional
         Where to draw; pyplot's current Axes by default.
 
@@ -203,20 +202,24 @@ def _series(result: Result, value: str) -> tuple[Any, str]:
     frames = result.run["frames"]
     if "t" not in result.run["input"]["dims"]:
         raise ParameterError(f"{result.path} is no result of a movie: it has no axis t")
-    if value in ("threshold", "foreground_fraction"):
-        values = [np.nan if f[value] is None else f[value] for f in frames]
-        return np.array(values, float), value.replace("_", " ")
+    if value == "threshold":
+        return np.array([frame["threshold"] for frame in frames], float), "threshold"
+    if value == "percent_foreground":
+        return 100 * result.foreground_fractions.to_numpy(), "foreground (%)"
     summary = result.summary
-    known = [n for n in summary.columns if n not in ("column", "unit")]
+    known = [str(n) for n in summary.columns if summary[n].dtype.kind in "iuf"]
     if value not in known:
-        both = [*known, "threshold", "foreground_fraction"]
-        raise ParameterError(f"value must be one of {', '.join(both)}; got {value!r}")
-    series = summary[value].to_numpy(dtype=float)
+        raise ParameterError(f"value must be one of {', '.join(known)}; got {value!r}")
+    return summary[value].to_numpy(dtype=float), _called(value, str(summary["column"].iloc[0]))
+
+
+def _called(value: str, column: str) -> str:
     if value == "count":
-        return series, "objects"
-    column = str(summary["column"].iloc[0])
-    unit = pretty_unit(str(summary["unit"].iloc[0]))
-    return series, f"{value} {column_title(column).partition(' (')[0]} ({unit})"
+        return "objects"
+    if value not in SUMMARY:
+        return column_title(value)
+    name, _, unit = column_title(column).partition(" ")
+    return f"{value} {name} {unit}"
 
 
 def _axes(ax: Axes | None) -> Axes:

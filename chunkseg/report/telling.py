@@ -83,6 +83,15 @@ def steps(subject: Subject) -> Rows:
     return rows
 
 
+def dropped(subject: Subject) -> Rows:
+    """Objects that were dropped at each face of the image, or for their size."""
+    counts: dict[str, int] = {}
+    for frame in subject.frames:
+        for why, count in frame.get("dropped", {}).items():
+            counts[why] = counts.get(why, 0) + count
+    return [(why, str(count)) for why, count in sorted(counts.items()) if count]
+
+
 def input_rows(subject: Subject) -> Rows:
     """What was segmented."""
     told = subject.run["input"]
