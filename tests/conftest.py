@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,18 @@ def shared_data() -> Path:
     if not (folder / "README.md").is_file():
         pytest.skip(f"no test images in {folder}; set CHUNKSEG_TEST_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_client_is_left() -> Iterator[None]:
+    """Fail where a module leaves a cluster's client active: dask would hand it others' work."""
+    yield
+    if "distributed" not in sys.modules:
+        return
+    left = sys.modules["distributed"].client._get_global_client()
+    if left is not None:
+        left.close(timeout=5)
+        pytest.fail(f"{left} is still active at the end of the module")
 
 
 @pytest.fixture

@@ -161,7 +161,7 @@ PARAMETERS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "offset 0": (lambda: cs.relabel_sequential(LABELS, 0), "offset must be.*at least 1; got 0"),
     "relabel negative": (lambda: cs.relabel_sequential(-LABELS), "negative; the smallest is -1"),
-    "measure negative": (lambda: cs.regionprops_table(-LABELS), "negative; the smallest is -1"),
+    "measure negative": (lambda: cs.regionprops_table(-LABELS), "must not be negative; there is -"),
     "unknown property": (
         lambda: cs.regionprops_table(LABELS, properties=("aera",)),
         "unknown property 'aera'; did you mean one of.*'area'",

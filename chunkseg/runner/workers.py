@@ -179,6 +179,8 @@ def connected(address: str) -> Iterator[Any]:
     """
     distributed = _distributed()
     try:
+        # a client that can't connect would stay the active one, so the first asks as nobody's
+        distributed.Client(address, timeout=CONNECT, set_as_default=False).close()
         client = distributed.Client(address, timeout=CONNECT)
     except (OSError, ValueError) as error:
         raise ClusterError(
