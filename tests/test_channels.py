@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import skimage as ski
+import tifffile
 import xarray as xr
 import zarr
 
 import chunkseg as cs
+from chunkseg.cli import main
 from chunkseg.errors import ParameterError
 from chunkseg.passes.dropping import face_names
 
@@ -177,3 +179,34 @@ def test_the_summary_per_time_point_and_of_the_movie(tmp_path):
     assert whole["count"] == len(result.table)
     assert whole["percent_foreground"] == pytest.approx(percents.mean())
     assert whole["threshold"] is None
+
+
+def test_intensities_on_the_command_line(tmp_path, capsys):
+    movie = two_channels(2)
+    path = tmp_path / "in.ome.tif"
+    tifffile.imwrite(
+        path, movie.values, metadata={"axes": "TCZYX", "Channel": {"Name": ["a", "b"]}}
+    )
+    options = ["--channel", "0", "--intensity-channels", "b", "--sigma", "1", "--no-report"]
+    options += ["--erosion-radius", "1", "--erosion-iterations", "2", "--threshold-scope", "movie"]
+    options += ["--min-size", "3", "--properties", "intensity_mean,extent"]
+    assert main(["run", str(path), "-o", str(tmp_path / "out"), *options]) == 0
+    result = cs.Result.open(tmp_path / "out")
+    assert [c for c in result.table if c[:3] in ("int", "ext")] == ["intensity_mean-b", "extent"]
+    assert result.run["workflow"]["erosion_iterations"] == 2
+    assert result.run["workflow"]["threshold_scope"] == "movie"
+    assert result.thresholds.nunique() == 1
+
+
+def test_other_images_are_measured_by_name(tmp_path):
+    movie = two_channels(2)
+    dna = movie.isel(c=0)
+    result = cs.Workflow(sigma=1, erosion_radius=1).run(
+        dna, tmp_path / "out", intensity_channels={"doubled": 2 * dna}
+    )
+    for row in result.table.to_dict(orient="records"):
+        labels = result.labels.isel(t=row["t"]).values
+        inside = dna.values[row["t"]][labels == row["label"]]
+        assert row["intensity_mean-doubled"] == pytest.approx(2 * inside.mean())
+    with pytest.raises(ParameterError, match="image of intensities must have the shape"):
+        cs.Workflow().run(dna, tmp_path / "no", intensity_channels={"cut": dna[..., :-1]})

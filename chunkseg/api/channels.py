@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import xarray as xr
@@ -12,7 +12,7 @@ from chunkseg.errors import ParameterError
 from chunkseg.storage.identity import canonical
 from chunkseg.storage.opening import OPENED_WITH, open_image, opened_with
 
-Channels = str | Sequence[str | int] | None
+Channels = str | Sequence[str | int] | Mapping[str, xr.DataArray] | None
 
 
 def channel_names(image: xr.DataArray) -> list[str]:
@@ -41,6 +41,22 @@ def channel_index(image: xr.DataArray, channel: str | int) -> int:
     return index
 
 
+def channel_indices(image: xr.DataArray, channels: str | Sequence[str | int]) -> list[int]:
+    """Find the numbers of ``"all"`` channels, of one, or of several.
+
+    Raises
+    ------
+    ParameterError
+        If one is not there or named twice, or none is named.
+    """
+    if isinstance(channels, str):
+        channels = range(image.sizes["c"]) if channels == "all" else [channels]
+    indices = [channel_index(image, channel) for channel in channels]
+    if not indices or len(set(indices)) < len(indices):
+        raise ParameterError(f"intensity_channels must name channels once each; got {channels!r}")
+    return indices
+
+
 def one_channel(image: xr.DataArray, channel: str | int) -> xr.DataArray:
     """Take one channel of an image, by name or number."""
     index = channel_index(image, channel)
@@ -56,15 +72,15 @@ def intensity_images(image: Any, channels: Channels) -> dict[str, xr.DataArray] 
     image
         The image, with all its channels, or its path.
     channels
-        ``"all"``, or names and numbers; None for no choice, and so None.
+        ``"all"``, or names and numbers, or images by name; None for no choice, and so None.
 
     Raises
     ------
     ParameterError
         If there is no such channel, or one is named twice.
     """
-    if channels is None:
-        return None
+    if channels is None or isinstance(channels, Mapping):
+        return None if channels is None else dict(channels)
     stored = isinstance(image, str | os.PathLike)
     whole = open_image(image) if stored else image
     if not isinstance(whole, xr.DataArray) or "c" not in whole.dims:
@@ -73,13 +89,7 @@ def intensity_images(image: Any, channels: Channels) -> dict[str, xr.DataArray] 
             "open_image or from_array"
         )
     names = channel_names(whole)
-    if isinstance(channels, str) and channels == "all":
-        channels = names
-    elif isinstance(channels, str):
-        channels = [channels]
-    indices = [channel_index(whole, channel) for channel in channels]
-    if not indices or len(set(indices)) < len(indices):
-        raise ParameterError(f"intensity_channels must name channels once each; got {channels!r}")
+    indices = channel_indices(whole, channels)
     if stored:
         return {names[index]: open_image(image, channel=index) for index in indices}
     return {names[index]: whole.isel(c=index) for index in indices}

@@ -136,9 +136,10 @@ class Workflow(Parameters):
             Folder of the result.
         channel : str or int, optional
             The channel to segment, by name or number.
-        intensity_channels : "all", or sequence of str or int, optional
+        intensity_channels : "all", sequence of str or int, or mapping, optional
             The channels whose intensities are measured, by name or number, in columns such as
             ``intensity_mean-<channel>``; by default the one that is segmented, without its name.
+            A mapping gives images of the same axes and shape by name.
         input_is_mask : bool
             The image is a mask already (bool, or integers with 0 as background).
         keep : collection of {"mask", "seeds", "expanded"}
@@ -199,7 +200,7 @@ class Workflow(Parameters):
         identity = run_identity(self.as_dict(), opened, given, frames, keep=kept, **told)
         source, execution = Input.of(given.data, given.layout), Execution(workers)
         usual = [] if input_is_mask else [source]
-        intensities = usual if chosen is None else [_input(i) for i in chosen.values()]
+        intensities = usual if chosen is None else [_input(i, given) for i in chosen.values()]
         channels = None if chosen is None else tuple(chosen)
         images, ndim = len(intensities), given.layout.ndim
         measures = RunMeasures.of(self.properties, channels, images, ndim)
@@ -437,9 +438,8 @@ def opened_image(image: Image, channel: str | int | None) -> xr.DataArray:
     return opened
 
 
-def _input(image: xr.DataArray) -> Input:
-    given = Given.of(image)
-    return Input.of(given.data, given.layout)
+def _input(image: xr.DataArray, like: Given) -> Input:
+    return Input.of(like.aligned(image, "image of intensities"), like.layout)
 
 
 def frames_of(image: xr.DataArray, layout: Layout, version: Version = "0.5") -> Frames:

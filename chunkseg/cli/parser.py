@@ -19,12 +19,18 @@ from chunkseg.errors import ParameterError
 Command = Callable[[argparse.Namespace], int]
 
 WORKFLOW_OPTIONS = (
+    "units",
     "sigma",
     "threshold",
+    "threshold_scope",
     "erosion_radius",
+    "erosion_iterations",
     "expand_distance",
     "clear_border",
     "clear_border_axes",
+    "min_size",
+    "max_size",
+    "properties",
 )
 DEMO_OUTPUT = "chunkseg-demo"
 
@@ -116,6 +122,12 @@ def _add_extent(extent: argparse._ArgumentGroup) -> None:
     extent.add_argument(
         "--input-is-mask", action="store_true", help="the image is a mask already: no threshold"
     )
+    extent.add_argument(
+        "--intensity-channels",
+        metavar="NAMES",
+        type=_names,
+        help="channels whose intensities are measured: all, or names and numbers",
+    )
     extent.add_argument("--until", metavar="STEP", help="stop there: mask")
     extent.add_argument(
         "--keep", metavar="STEPS", type=_names, default=(), help="also write: mask,seeds,expanded"
@@ -158,9 +170,12 @@ def _add_workflow(group: argparse._ArgumentGroup) -> None:
     def add(flag: str, **options: Any) -> None:
         group.add_argument(flag, default=argparse.SUPPRESS, **options)
 
+    add("--units", metavar="UNITS", help="of lengths: pixels, or physical (the image's own unit)")
     add("--sigma", metavar="S", type=_numbers, help="blur in voxels, one number or one per axis")
     add("--threshold", metavar="otsu|NUMBER", type=_threshold, help="in the blurred image's scale")
+    add("--threshold-scope", metavar="SCOPE", help="one threshold per frame, or of the movie")
     add("--erosion-radius", metavar="R", type=_number, help="in voxels; 0 for no splitting")
+    add("--erosion-iterations", metavar="N", type=_number, help="how many times to erode")
     add("--expand-distance", metavar="D", type=_number, help="in voxels; default is the radius")
     add(
         "--clear-border",
@@ -168,6 +183,9 @@ def _add_workflow(group: argparse._ArgumentGroup) -> None:
         help="drop objects that touch the border",
     )
     add("--clear-border-axes", metavar="AXES", type=_names, help="the axes that count, as y,x")
+    add("--min-size", metavar="V", type=_number, help="drop smaller objects (voxels)")
+    add("--max-size", metavar="V", type=_number, help="drop larger objects (voxels)")
+    add("--properties", metavar="NAMES", type=_names, help="what to measure, as intensity,shape")
 
 
 def _add_blocks(group: argparse._ArgumentGroup) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import xarray as xr
 
+from chunkseg.api.channels import channel_indices, channel_names
 from chunkseg.api.workflow import Workflow
 from chunkseg.cli.cluster import cluster_of
 from chunkseg.cli.messages import progress
@@ -33,6 +34,7 @@ def command(args: argparse.Namespace) -> int:
         result = workflow.run(
             image,
             args.output,
+            intensity_channels=intensities(args),
             input_is_mask=args.input_is_mask,
             until=args.until,
             keep=args.keep,
@@ -76,11 +78,26 @@ def tell_labels(image: xr.DataArray) -> None:
         )
 
 
+def intensities(args: argparse.Namespace) -> dict[str, xr.DataArray] | None:
+    """Open the channels whose intensities are asked for, by name; None if none are."""
+    if args.intensity_channels is None:
+        return None
+    whole = _open(args, None)
+    asked = args.intensity_channels
+    channels = "all" if asked == ("all",) else [int(n) if n.isdigit() else n for n in asked]
+    names = channel_names(whole)
+    return {names[index]: _open(args, index) for index in channel_indices(whole, channels)}
+
+
 def opened(args: argparse.Namespace) -> Any:
     """Open the input as its options say."""
+    return _open(args, args.channel)
+
+
+def _open(args: argparse.Namespace, channel: str | int | None) -> Any:
     return open_image(
         args.input,
-        channel=args.channel,
+        channel=channel,
         level=args.level,
         series=args.series,
         dims=args.dims,
