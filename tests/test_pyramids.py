@@ -217,27 +217,46 @@ class _StopError(Exception):
     pass
 
 
+RUN_ALL = Lesson.run
+
+
+def then_stop(lesson: Lesson) -> None:
+    """Run the lesson, and end before the run is complete."""
+    RUN_ALL(lesson)
+    raise _StopError
+
+
 @pytest.mark.parametrize("damaged", ["1", "2"])
 def test_damage_to_levels_is_mended_when_a_run_goes_on(
     tmp_path: Path, monkeypatch: Any, damaged: str
 ) -> None:
     """The run ends after its only group of frames; then a chunk of a level is cut short."""
-
-    def stop(self: Any) -> Any:
-        run_all(self)
-        raise _StopError
-
-    run_all = Lesson.run
-    monkeypatch.setattr(Lesson, "run", stop)
+    monkeypatch.setattr(Lesson, "run", then_stop)
     with pytest.raises(_StopError):
         WORKFLOW.run(image_of(), tmp_path / "out", **BLOCK)
     level = tmp_path / "out" / ".chunkseg" / "output" / "labels.ome.zarr" / damaged
     chunk = level / "c" / "0" / "1" / "0"
     chunk.write_bytes(chunk.read_bytes()[:-3])
-    monkeypatch.setattr(Lesson, "run", run_all)
+    monkeypatch.setattr(Lesson, "run", RUN_ALL)
     result = WORKFLOW.run(image_of(), tmp_path / "out", **BLOCK)
     coarse = cs.open_image(result.path / "labels.ome.zarr", level=2).values
     np.testing.assert_array_equal(coarse, result.labels.values[::4, ::4, ::4])
+
+
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+def test_frames_given_up_leave_every_level(tmp_path: Path, monkeypatch: Any, version: str) -> None:
+    options: dict[str, Any] = {"block_shape": (64, 20), "workers": 1, "ome_version": version}
+    out = tmp_path / "out"
+    WORKFLOW.run(image_of(3).isel(t=slice(0, 2)), out, **options)
+    before = {p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    with monkeypatch.context() as patch:
+        patch.setattr(Lesson, "run", then_stop)
+        with pytest.raises(_StopError):
+            WORKFLOW.run(image_of(3), out, **options)
+    WORKFLOW.run(image_of(3).isel(t=slice(0, 2)), out, **options)
+    after = {p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    assert sorted(after) == sorted(before)
+    assert after == before
 
 
 def test_another_version_of_ome_zarr_is_another_run(tmp_path: Path) -> None:
