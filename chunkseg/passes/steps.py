@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from chunkseg.geometry.boxes import Box, Shape, Slices, add_halos
 from chunkseg.kernels.blur import gaussian, gaussian_halo, gaussian_parts
+from chunkseg.kernels.constant import is_constant
 from chunkseg.kernels.erosion import erode_ball, erosion_halo
 from chunkseg.kernels.expansion import expand_labels, expansion_halo
 
@@ -56,6 +57,17 @@ class Blur:
         """Blur, some planes at a time; each part is gone when the next is asked for."""
         return gaussian_parts(array, self.sigma, inner=inner, **self._options())
 
+    def constant(self, array: NDArray[Any]) -> NDArray[Any] | None:
+        """Blur of an array whose voxels are all equal, as an array of one voxel; else None.
+
+        The sums that make up a voxel are the same everywhere then, so it need not be that value
+        itself (weights add up to 1 but for rounding), but it is one value: that of one voxel.
+        """
+        if self.mode == "constant" or not is_constant(array):
+            return None
+        one = array[(slice(0, 1),) * array.ndim]
+        return gaussian(one, self.sigma, **self._options())
+
     def _options(self) -> dict[str, Any]:
         return {
             "mode": self.mode,
@@ -79,7 +91,11 @@ class BlurAbove:
 
     def __call__(self, array: NDArray[Any], inner: Slices) -> NDArray[Any]:
         """Blur and compare."""
-        mask = np.empty([s.stop - s.start for s in inner], np.bool_)
+        shape = [s.stop - s.start for s in inner]
+        constant = self.blur.constant(array)
+        if constant is not None:
+            return np.full(shape, constant.item() > self.threshold, np.bool_)
+        mask = np.empty(shape, np.bool_)
         done = 0
         for part in self.blur.parts(array, inner):
             np.greater(part, self.threshold, out=mask[done : done + len(part)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from chunkseg.geometry.boxes import Block, Box
 from chunkseg.passes.components import ComponentsPass, ComponentsRecord
 from chunkseg.passes.counting import LabelsPresent, VoxelCount, labels_present
-from chunkseg.passes.steps import Chain, chain_halo, run_chain, run_chain_in_parts
+from chunkseg.passes.steps import Blur, Chain, chain_halo, run_chain, run_chain_in_parts
 from chunkseg.passes.threshold import (
     CountsRecord,
     RangeRecord,
@@ -32,6 +32,12 @@ class Chained:
     def grown(self, core: Box) -> Box:
         """Box that is read for a block."""
         return core.grow(chain_halo(self.chain, len(core.start)), self.frame)
+
+    def constant(self, array: NDArray[Any]) -> NDArray[Any] | None:
+        """Value of all voxels, as an array of one, where a blur of equal voxels gives one."""
+        if len(self.chain) == 1 and isinstance(self.chain[0], Blur):
+            return self.chain[0].constant(array)
+        return None
 
     def run(self, array: NDArray[Any], core: Box) -> NDArray[Any]:
         """Values of the core."""
@@ -57,7 +63,8 @@ class RangeTask:
     def __call__(self, block: Block, image: NDArray[Any]) -> RangeRecord:
         """Find the range of one block."""
         raw = image[block.core.slices(origin=self.chained.grown(block.core).start)]
-        parts = self.chained.parts(image, block.core)
+        constant = self.chained.constant(image) if self.sink is None else None
+        parts = self.chained.parts(image, block.core) if constant is None else iter((constant,))
         if self.sink is not None:
             values = self.chained.run(image, block.core)
             self.sink.write(block.frame, block.core, values)
@@ -81,6 +88,10 @@ class CountsTask:
     def __call__(self, block: Block, image: NDArray[Any]) -> CountsRecord:
         """Count the values of one block."""
         low, high = self.ranges[block.frame]
+        constant = self.chained.constant(image)
+        if constant is not None:
+            one = counts_block([constant], low, high, self.nbins)
+            return replace(one, counts=one.counts * block.core.size)
         return counts_block(self.chained.parts(image, block.core), low, high, self.nbins)
 
 
