@@ -13,9 +13,7 @@ from chunkseg.kernels.runs import Local, Runs
 from chunkseg.kernels.separable import volume_axes
 
 
-def paint(
-    runs: Runs, core: Box, table: NDArray[Any], out: NDArray[Any], box: Box, ground: Any = 0
-) -> None:
+def paint(runs: Runs, core: Box, table: NDArray[Any], out: NDArray[Any], box: Box) -> None:
     """Paint the part of a block that lies within a box.
 
     Parameters
@@ -27,12 +25,10 @@ def paint(
     table
         Value of each local id; entry 0 is the background's.
     out
-        The voxels of ``box``, C-contiguous, to be painted where the block is; it holds ``ground``
-        there.
+        The voxels of ``box``, C-contiguous and 0 where the block is: ids whose value is 0 are not
+        painted.
     box
         Where ``out`` lies.
-    ground
-        A value that is not painted since it is there already.
     """
     part = core.intersect(box)
     if not part.size:
@@ -49,7 +45,6 @@ def paint(
         table,
         out.reshape(volume_axes(out.shape, 1)),
         np.array(volume_axes(box.start, 0)),
-        out.dtype.type(ground),
     )
 
 
@@ -89,7 +84,6 @@ def _paint(
     table: Any,
     out: Any,
     corner: Any,
-    ground: Any,
 ) -> None:  # pragma: no cover - compiled
     run = 0
     for z in range(shape[0]):
@@ -110,5 +104,5 @@ def _paint(
                 run += 1
                 a = max(start + shift, low[2]) - corner[2]
                 b = min(stop + shift, high[2]) - corner[2]
-                if value != ground and a < b:
+                if value != 0 and a < b:
                     row[a:b] = value
