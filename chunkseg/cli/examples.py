@@ -21,6 +21,9 @@ EXAMPLES = {
     "plan": """\
   chunkseg plan stack.ome.zarr --sigma 3 --erosion-radius 10
 """,
+    "sweep": """\
+  chunkseg sweep stack.ome.zarr -o radii --sigma 3 --erosion-radius 1,5,10
+""",
     "measure": """\
   chunkseg measure cellpose_labels.zarr stack.ome.zarr -o tables --properties size,shape,intensity
 """,

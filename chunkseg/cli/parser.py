@@ -56,6 +56,7 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_run(_command(commands, "run", "segment and measure an image", "run"))
     _add_plan(_command(commands, "plan", "tell what a run would do and need", "plan"))
+    _add_sweep(_command(commands, "sweep", "try several radii of erosion", "sweep"))
     _add_measure(_command(commands, "measure", "measure a label image", "measure"))
     _add_verify(_command(commands, "verify", "check a result, and parts of it again", "verify"))
     _add_status(_command(commands, "status", "tell how far a run is", "status"))
@@ -116,6 +117,27 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         "--estimate", action="store_true", help="run a block or two to estimate the time"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_sweep(parser: argparse.ArgumentParser) -> None:
+    _add_input(parser)
+    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="folder to be made")
+    parser.conflict_handler = "resolve"
+    group = parser.add_argument_group("workflow")
+    _add_workflow(group)
+    group.add_argument(
+        "--erosion-radius",
+        dest="radii",
+        metavar="R,R,...",
+        type=_several,
+        required=True,
+        help="the radii to be tried",
+    )
+    parser.add_argument("--input-is-mask", action="store_true", help="the image is a mask already")
+    parser.add_argument("--workers", metavar="N", type=int, help="number of threads")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace an earlier output of chunkseg"
+    )
 
 
 def _add_extent(extent: argparse._ArgumentGroup) -> None:
@@ -328,6 +350,10 @@ def _number(text: str) -> float:
 def _numbers(text: str) -> float | tuple[float, ...]:
     numbers = tuple(_number(part) for part in text.split(","))
     return numbers if len(numbers) > 1 else numbers[0]
+
+
+def _several(text: str) -> tuple[float, ...]:
+    return tuple(_number(part) for part in text.split(","))
 
 
 def _threshold(text: str) -> float | str:
