@@ -104,7 +104,8 @@ def _add(facts: dict[int, FrameFacts], frames: range, contents: list[dict[str, A
 
 def _add_histograms(facts: Mapping[int, FrameFacts], table: pd.DataFrame | None) -> None:
     for frame, rows in [] if table is None else table.groupby("frame"):
-        facts[int(str(frame))].histogram = rows[["value", "count"]].to_dict(orient="list")
+        bins = {name: rows[name].tolist() for name in ("value", "count")}
+        facts[int(str(frame))].histogram = bins
 
 
 def _add_dropped(facts: Mapping[int, FrameFacts], table: pd.DataFrame | None) -> None:
