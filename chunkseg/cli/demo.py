@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from chunkseg.api.result import Result
 from chunkseg.api.workflow import Workflow
 from chunkseg.cli.messages import note, progress
-from chunkseg.cli.printing import aligned, number, say, tick
+from chunkseg.cli.printing import aligned, say, tick
 from chunkseg.cli.sample import (
     CELLS3D,
     SECONDS_TO_FETCH,
@@ -28,6 +28,7 @@ from chunkseg.cli.sample import (
     made_nuclei,
 )
 from chunkseg.kernels.reference import Lesson, lesson_in_memory
+from chunkseg.report.words import number
 from chunkseg.storage.opening import from_array
 
 SIGMA = 3

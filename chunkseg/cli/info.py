@@ -12,10 +12,10 @@ from chunkseg.api.given import Given
 from chunkseg.api.planning import Planning
 from chunkseg.cli.printing import aligned, say
 from chunkseg.errors import ParameterError
-from chunkseg.report.words import size_text
 from chunkseg.geometry.calibration import spacing_of, unit_of
 from chunkseg.geometry.units import PIXEL
 from chunkseg.plan.parameters import Parameters
+from chunkseg.report.words import size_text
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.sweep import Input
 from chunkseg.storage.bioimages import BioSource

@@ -82,7 +82,9 @@ def _command(commands: Any, name: str, about: str, module: str) -> argparse.Argu
     parser.set_defaults(command=_later(module))
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     loud = parser.add_mutually_exclusive_group()
-    loud.add_argument("-q", "--quiet", action="store_true", help="only warnings and errors on stderr")
+    loud.add_argument(
+        "-q", "--quiet", action="store_true", help="only warnings and errors on stderr"
+    )
     loud.add_argument("-v", "--verbose", action="store_true", help="tell every pass as it ends")
     return parser
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 WIDE, HIGH, DOTS = 4.6, 2.7, 150
-FONT = {"font.size": 9, "axes.linewidth": 0.7, "axes.labelsize": 9}
+FONT: dict[Any, Any] = {"font.size": 9, "axes.linewidth": 0.7, "axes.labelsize": 9}
 CURVES = ("count", "mean", "percent_foreground", "threshold")
 MOST_INTENSITIES = 3
 
@@ -92,8 +92,11 @@ def report_page(
     table = result.table if (result.path / TABLE).is_file() else None
     stage = Stage.of(subject, image, budget, seams)
     environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     content = _told(subject, table) | _shown(stage, table) | _drawn(result, subject, table)
     return environment.get_template("report.jinja").render(

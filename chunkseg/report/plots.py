@@ -182,13 +182,13 @@ def plot_over_time(result: Result, value: str = "count", ax: Axes | None = None)
     ax.plot(times, series, color=INK, marker="o", markersize=3, linewidth=1.2)
     if value == "count":
         ax.set_ylim(bottom=0)
-        ax.yaxis.get_major_locator().set_params(integer=True)
+        ax.locator_params(axis="y", integer=True)
     ax.set(xlabel=f"time ({unit})" if unit else "frame", ylabel=label)
     return _plain(ax)
 
 
 def times_of(result: Result) -> tuple[Any, str]:
-    """Times of a movie's frames and their printed unit; numbers of frames and no unit if unknown."""
+    """Times of a movie's frames and their printed unit; without one, numbers of frames."""
     told = result.run["input"]
     numbers = np.array([frame.get("t", n) for n, frame in enumerate(result.run["frames"])])
     unit = told["units"].get("t", "pixel")

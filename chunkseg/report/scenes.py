@@ -134,7 +134,7 @@ class Stage:
         if self.labels is not None:
             labels = overlaid(ground, self.labels.read(smaller, self.budget), grid)
             pictures.append(self._picture("labels", labels, smaller.box, bar))
-        note = "" if smaller == view else _part(smaller, self.subject)
+        note = "" if smaller.box == view.box else _part(smaller, self.subject)
         return Scene(title, tuple(pictures), note) if pictures else None
 
     def _picture(self, title: str, pixels: Any, box: Box, bar: tuple[float, str]) -> Picture:

@@ -2,8 +2,8 @@
 
 A view is a box of a frame at full resolution, one plane or a slab whose maximum is taken. Of each
 array the coarsest level is read that is fine enough for the picture. Where that would cost more
-than a view may, the box shrinks around its middle, its longest edge first; so pictures of an image
-of any size, with or without a pyramid, cost the same.
+than a view may, less fine ones will do; then the box shrinks around its middle, its longest edge
+first. So pictures of an image of any size, with or without a pyramid, cost the same.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from chunkseg.geometry.layout import Layout
 from chunkseg.passes.steps import Chain, chain_halo, run_chain
 
 BUDGET = 64_000_000
-FINE_ENOUGH = 640
+FINE_ENOUGH = (640, 320, 160)
 DECODED_PER_READ = 8
 
 
@@ -94,10 +94,13 @@ class View:
         Number of the frame.
     box
         At full resolution; a slab along the first of three axes is seen as its maximum.
+    fine
+        Voxels along the longest edge of the picture that are enough.
     """
 
     frame: int
     box: Box
+    fine: int = FINE_ENOUGH[0]
 
     @property
     def depth(self) -> int:
@@ -121,24 +124,24 @@ class Pyramid:
 
     levels: tuple[Level, ...]
 
-    def fitting(self, box: Box) -> Level:
-        """Return the coarsest level that is fine enough for a picture of a box."""
-        longest = max(box.shape[-2:])
+    def fitting(self, view: View) -> Level:
+        """Return the coarsest level that is fine enough for a picture of a view."""
+        longest = max(view.box.shape[-2:])
         fine = [
             level
             for level in self.levels
-            if longest / max(level.factor[-2:]) >= min(FINE_ENOUGH, longest)
+            if longest / max(level.factor[-2:]) >= min(view.fine, longest)
         ]
         return fine[-1] if fine else self.levels[0]
 
     def cost(self, view: View) -> int:
         """Voxels to be read for a view."""
-        level = self.fitting(view.box)
+        level = self.fitting(view)
         return level.cost(level.box(view.box))
 
     def read(self, view: View, budget: Budget) -> NDArray[Any]:
         """Read a view as a plane: its only one, or the maximum of all."""
-        level = self.fitting(view.box)
+        level = self.fitting(view)
         budget.read += self.cost(view)
         return flat(level.read(view.frame, level.box(view.box)))
 
@@ -149,12 +152,15 @@ def flat(pixels: NDArray[Any]) -> NDArray[Any]:
 
 
 def affordable(view: View, pyramids: Sequence[Pyramid], share: int) -> View | None:
-    """Shrink a view until all arrays can be read for a share; None if nothing can."""
-    while sum(pyramid.cost(view) for pyramid in pyramids) > share:
+    """Make a view less fine, then smaller, until it can be read for a share; None if it can't."""
+    while True:
+        for fine in FINE_ENOUGH:
+            tried = replace(view, fine=fine)
+            if sum(pyramid.cost(tried) for pyramid in pyramids) <= share:
+                return tried
         if max(view.box.shape) <= 1:
             return None
         view = view.smaller()
-    return view
 
 
 @dataclass(frozen=True)

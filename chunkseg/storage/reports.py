@@ -1,4 +1,4 @@
-"""The report beside a result: written after the run is complete, and no part of what it vouches for.
+"""The report beside a result: written when the run is complete, and no part of what is verified.
 
 A report says in its first lines that chunkseg made it; a file of its name that does not is somebody
 else's, and stays.
