@@ -84,7 +84,7 @@ def test_ngff_zarr_sees_the_same(written: tuple[str, Path], kind: str) -> None:
             assert level.axes_units[dim] == ours[dim].attrs["units"]
             assert level.translation[dim] == float(ours[dim][0])
         np.testing.assert_array_equal(np.asarray(level.data), ours.values)
-    assert levels[0].scale == SPACING
+    assert [level.scale for level in levels] == [SPACING, {"z": 0.7, "y": 0.5, "x": 0.5}]
 
 
 def test_ngio_sees_the_same(written: tuple[str, Path]) -> None:

@@ -137,6 +137,22 @@ def test_levels_do_not_depend_on_blocks(data: st.DataObject, tmp_path_factory: A
     assert [p.name for p in level_folders(folder)] == [str(n) for n in range(len(levels))]
 
 
+def test_shards_are_written_whole(tmp_path: Path) -> None:
+    levels, stored = levels_of((16,), (8,)), arrays.Stored(chunks=(2,), shards=(8,))
+    layout = Layout.of((16,), ("x",))
+    frames = Frames(("x",), layout, (1.0,), (0.0,), ("pixel",))
+    pyramid = create_pyramid(tmp_path, frames, levels, "u1", mean=True, stored=stored)
+    with pytest.raises(AssertionError, match="whole chunks"):
+        pyramid.write(0, Box((4,), (12,)), np.ones(8, np.uint8))
+    pyramid.write(0, Box((8,), (16,)), np.ones(8, np.uint8))
+    assert (pyramid.intact(0, Box((8,), (16,))), pyramid.intact(0, Box((0,), (8,)))) == (
+        True,
+        False,
+    )
+    (tmp_path / "0" / "c" / "1").unlink()
+    assert not pyramid.intact(0, Box((8,), (16,)))
+
+
 def image_of(frames: int | None = None) -> Any:
     """Spots in a long thin stack (or planes) that has two levels more."""
     shape = (6, 600, 20) if frames is None else (frames, 600, 20)
