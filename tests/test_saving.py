@@ -309,7 +309,9 @@ def test_convert_keeps_calibration_and_stages_pages(
     assert back.z.attrs == {"units": "micrometer", "spacing": 0.7}
     one = tmp_path / "one.ome.zarr"
     assert main(["convert", str(source), str(one), "--channel", "blue"]) == 0
-    np.testing.assert_array_equal(cs.open_image(one).values, STACK[::-1])
+    blue = cs.open_image(one)
+    np.testing.assert_array_equal(blue.values, STACK[::-1])
+    assert blue.attrs["channel"] == "blue"
 
 
 def test_convert_names_what_is_not_as_it_was(

@@ -212,18 +212,15 @@ class Saving:
 
     def _channels(self, records: Records[Extremes]) -> dict[str, Any]:
         """OME metadata of the channels, with the range of their values."""
-        named, layout = self.given.named, self.given.layout
+        named = self.given.named
         assert named is not None
-        if "c" not in named.dims or self.saved.labels:
+        names = _channel_names(named)
+        if not names or self.saved.labels:
             return {}
-        count = named.sizes["c"]
-        names = (
-            [str(n) for n in named["c"].values] if "c" in named.coords else map(str, range(count))
-        )
-        seen: list[list[Extremes]] = [[] for _ in range(count)]
+        seen: list[list[Extremes]] = [[] for _ in names]
         for block, found in records:
-            seen[block.frame % count if layout.looped else 0].append(found)
-        return channel_metadata(list(names), list(map(whole_range, seen)), self.saved.dtype)
+            seen[block.frame % len(names)].append(found)
+        return channel_metadata(names, list(map(whole_range, seen)), self.saved.dtype)
 
     def differences(self, execution: Execution, progress: Progress) -> list[str]:
         """Read all levels back; say which differ from the image or from the level below."""
@@ -266,6 +263,15 @@ def _ordered(image: xr.DataArray) -> xr.DataArray:
     view = View(source, (None,) * len(dims), axes)
     chunks = tuple(image.data.chunks[axis] for axis in axes)
     return moved.copy(data=as_dask(view, chunks))
+
+
+def _channel_names(image: xr.DataArray) -> list[str]:
+    """Names of the channels; of an image without ``c`` the one that it is of, if that is known."""
+    if "c" in image.coords and "c" in image.dims:
+        return [str(name) for name in image["c"].values]
+    if "c" in image.dims:
+        return [str(number) for number in range(image.sizes["c"])]
+    return [str(image.attrs["channel"])] if "channel" in image.attrs else []
 
 
 def _frames(image: xr.DataArray, layout: Layout) -> Frames:

@@ -93,6 +93,7 @@ def open_image(
         without calibration counts frames and has no unit. Coordinates that xarray stored are kept
         as they are, falling or uneven; uneven ones are refused by what needs a spacing.
         ``attrs["source"]`` is the path; ``attrs["kind"]`` is ``"labels"`` where the file says so;
+        ``attrs["channel"]`` is the name of the one channel, where ``c`` was dropped;
         ``attrs["opened_with"]`` is JSON of the arguments, where any were given.
 
     Raises
@@ -185,11 +186,20 @@ def image_of(
         calibration.origin,
         _channels(found, names, rest),
         found.name,
-        {"source": where, **({"kind": LABELS} if found.is_labels else {})},
+        {"source": where, **_told(found, names, index)},
     )
     return _with_stored(
         image, found, set(mine.spacing) - set(missing) - replaced_axes(rest, spacing)
     )
+
+
+def _told(found: Found, names: Sequence[str], index: Mapping[str, int]) -> dict[str, str]:
+    """Attributes: whether it is a label image, and what its one channel is called."""
+    told = {"kind": LABELS} if found.is_labels else {}
+    one = "c" in index or "c" not in names
+    if one and found.channels and found.channels == _all_channels(found, names):
+        told["channel"] = found.channels[index.get("c", 0)]
+    return told
 
 
 def _names(path: str, found: Found, dims: Dims | None) -> tuple[str, ...]:
