@@ -23,7 +23,7 @@ from scipy import ndimage as ndi
 from skimage import filters, io, measure, morphology, segmentation
 
 '''
-_RUN = '''
+_RUN = """
 
 if "viewer" in globals():  # napari's console
     layer = viewer.layers[0]  # noqa: F821
@@ -39,7 +39,7 @@ elif sys.argv[2].endswith(".npy"):
     np.save(sys.argv[2], labels)
 else:
     io.imsave(sys.argv[2], labels.astype(np.uint32), check_contrast=False)
-'''
+"""
 
 
 def script(parameters: Parameters, movie: bool = False) -> str:
