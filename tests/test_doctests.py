@@ -9,9 +9,11 @@ import pkgutil
 import pytest
 
 import chunkseg
+from chunkseg.report.extra import INSTALL, missing
 
 MODULES = sorted(m.name for m in pkgutil.walk_packages(chunkseg.__path__, "chunkseg."))
 WITH_EXAMPLES = {"chunkseg.api.filters", "chunkseg.api.segmentation", "chunkseg.kernels.expansion"}
+DRAWING = {"chunkseg.report.page", "chunkseg.report.plots"}
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -20,6 +22,8 @@ def test_examples(name: str, tmp_path, monkeypatch) -> None:
         pytest.skip("runs the command line")
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module(name)
+    if name in DRAWING and missing():
+        pytest.skip(f"the extra report is not installed: {INSTALL}")
     globs = {} if not hasattr(module, "np") else {"np": module.np}
     result = doctest.testmod(module, extraglobs=globs, optionflags=doctest.ELLIPSIS)
     assert result.failed == 0
