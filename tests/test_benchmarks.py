@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.benchmarks import end_to_end, measures, merge_measures, reading
+from tests.benchmarks import end_to_end, frames, measures, merge_measures, reading
 
 
 def test_end_to_end(capsys, tmp_path):
@@ -33,3 +33,10 @@ def test_measures(capsys, tmp_path):
 def test_merge_measures(capsys):
     merge_measures.main(["--objects", "3000", "--blocks", "30", "--choices", "1"])
     assert "bytes per object" in capsys.readouterr().out
+
+
+def test_frames(capsys):
+    frames.main(["--frames", "4", "--edge", "24", "--scope", "movie"])
+    said = capsys.readouterr().out
+    assert "frames per second (wall)" in said
+    assert "tasks per frame" in said and "5.00" in said

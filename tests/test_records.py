@@ -43,6 +43,9 @@ def with_gaps() -> list[ComponentsRecord]:
 EXAMPLES: dict[str, list[Any]] = {
     "components of a mask": component_records(ComponentsPass(2), IMAGE > 2),
     "components of labels": component_records(ComponentsPass(1, 0, Border((0, 1))), IMAGE),
+    "components with sizes": component_records(
+        ComponentsPass(2, border=Border((0, 1)), sized=True), IMAGE > 2
+    ),
     "components, none in some": with_gaps(),
     "components, none at all": [
         ComponentsPass(2, 0, Border((0,))).empty(b.core, GRID.frame) for b in REGIONS[0]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chunkseg as cs
-from chunkseg.errors import OutputExistsError
+from chunkseg.errors import ChunksegError, OutputExistsError
 from tests.lesson import lesson
 from tests.test_workflow import assert_lesson
 
@@ -138,3 +138,49 @@ def test_a_movie_of_one_value_and_empty_frames(tmp_path):
     assert "t = 1 (1 of 3 time points)" in result.run["warnings"][0]
     one = cs.Workflow(sigma=1, threshold_scope="movie").run(some, tmp_path / "one")
     assert_movie(one, some.values, "movie", 1, 0)
+
+
+def test_tasks_and_files_of_many_small_frames(tmp_path):
+    """Five tasks a frame, a file a frame that stays; scratch never holds more than a group's."""
+    totals, most, groups = [], [], []
+
+    def progress(name, done, total):
+        if done == total:
+            totals.append(total)
+            scratch = tmp_path / "out" / ".chunkseg" / "scratch"
+            most.append(sum(path.suffix == ".runs" for path in scratch.rglob("*")))
+            groups.append(len(list(scratch.iterdir())))
+
+    frames = 300
+    movie = xr.DataArray(np.tile(small_movie(5).values, (60, 1, 1)), dims=DIMS)
+    result = cs.Workflow(sigma=1).run(movie, tmp_path / "out", progress=progress)
+    assert sum(totals) == 5 * frames
+    assert max(most) <= 2 * 128
+    assert max(groups) == 1
+    files = sum(path.is_file() for path in result.path.rglob("*"))
+    assert files <= frames + 20
+    assert len(result.counts) == frames
+
+
+def test_a_z_axis_with_a_unit_of_time_is_told(tmp_path, caplog):
+    path = tmp_path / "movie.tif"
+    told = {"axes": "ZYX", "unit": "sec", "spacing": 2.0}
+    pixels = small_movie(3).values
+    tifffile.imwrite(path, pixels, imagej=True, metadata=told)
+    image = cs.open_image(path)
+    assert "z" in image.dims
+    assert "time" in caplog.text or "sec" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [(np.zeros((9, 9), np.uint8), "shape"), (np.zeros((12, 14), np.uint16), "dtype|uint16")],
+)
+def test_a_folder_of_frames_that_differ(tmp_path, other, message):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for t, frame in enumerate([*small_movie(2).values, other]):
+        tifffile.imwrite(folder / f"f_t{t:03d}.tif", frame)
+    with pytest.raises(ChunksegError, match=message):
+        cs.Workflow().run(str(folder / "f_t{t}.tif"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -8,7 +8,6 @@ import re
 import resource
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -120,7 +119,7 @@ def _input(lesson: Lesson, image: xr.DataArray) -> dict[str, Any]:
 
 def _frames(lesson: Lesson, outcome: Outcome) -> list[dict[str, Any]]:
     looped = lesson.frames.layout.looped
-    told = [({"t": n} if looped else {}) | asdict(f) for n, f in sorted(outcome.facts.items())]
+    told = [({"t": n} if looped else {}) | vars(f) for n, f in sorted(outcome.facts.items())]
     return [{k: v for k, v in frame.items() if k not in _TABLES} for frame in told]
 
 
@@ -172,7 +171,7 @@ def warnings_of(lesson: Lesson, outcome: Outcome) -> list[str]:
         texts.append(f"no voxel is above the threshold{where(empty)}: no objects")
     if eroded:
         texts.append(
-            f"the erosion by {lesson.parameters.erosion_radius} voxels leaves nothing"
+            f"the erosion by {lesson.parameters.eroded} leaves nothing"
             f"{where(eroded)}: no objects; try a smaller erosion_radius"
         )
     if taken:

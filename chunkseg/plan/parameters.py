@@ -105,6 +105,19 @@ class Parameters:
             return float(self.erosion_radius * self.erosion_iterations)
         return float(self.expand_distance)
 
+    @property
+    def eroded(self) -> str:
+        """The erosion in words.
+
+        Examples
+        --------
+        >>> Parameters(erosion_radius=1, erosion_iterations=10).eroded
+        '1 voxels, 10 times'
+        """
+        times = f", {self.erosion_iterations} times" if self.erosion_iterations > 1 else ""
+        unit = "voxels" if self.units == PIXELS else "in the image's unit"
+        return f"{self.erosion_radius:g} {unit}{times}"
+
     def blur(self, spacing: Spacing) -> Blur:
         """Blur of frames whose voxels have the given size."""
         sigma = self.sigma if isinstance(self.sigma, tuple) else (self.sigma,) * len(spacing)

@@ -14,7 +14,7 @@ import logging
 import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
@@ -252,7 +252,7 @@ class _Group:
         masking = self._masking()
         seeds = self._seeds(masking)
         table = None if seeds is None else self._labels(*self._objects(*seeds))
-        facts = [asdict(self.facts[frame]) for frame in self.frames]
+        facts = [vars(self.facts[frame]) for frame in self.frames]
         return {"frames": facts, "seconds": self.seconds}, table
 
     def sweep(
