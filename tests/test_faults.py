@@ -199,7 +199,7 @@ def damaging(name: str, *patterns: str) -> Any:
 
 @pytest.mark.parametrize(
     ("when", "what", "lost"),
-    [("objects", "seeds/*/*.runs", "seeds"), ("labels", "objects/*/*.runs", "objects")],
+    [("objects", "seeds/*.runs", "seeds"), ("labels", "objects/*.runs", "objects")],
 )
 def test_scratch_damaged_under_way_is_computed_again(
     when: str, what: str, lost: str, truth: dict[str, Any], tmp_path: Path
@@ -427,7 +427,7 @@ def test_scratch_is_kept_if_wanted(elsewhere: bool, truth: dict[str, Any], tmp_p
     out, scratch = tmp_path / "out", tmp_path / "scratch" if elsewhere else None
     WORKFLOW.run(IMAGE, out, **OPTIONS, scratch=scratch, keep_scratch=True)
     left = next(scratch.iterdir()) if scratch else out / STATE / "scratch"
-    assert len(list(left.rglob("seeds/*/*.runs"))) == 9
+    assert len(list(left.rglob("seeds/*.runs"))) == 9
     kept = {k: v for k, v in contents(out).items() if not k.startswith(STATE)}
     assert kept == truth
     before = contents(left)

@@ -106,7 +106,7 @@ class RunStore:
 
     def _file(self, frame: int, box: Box) -> Path:
         start = "-".join(map(str, box.start))
-        return self.folder / f"{frame:06d}" / f"{start}.runs"
+        return self.folder / f"{frame:06d}-{start}.runs"
 
 
 def _thickness(shape: Shape) -> int:
