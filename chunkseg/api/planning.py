@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
+import xarray as xr
 
 from chunkseg.api.given import Given
 from chunkseg.errors import MemoryLimitError
@@ -240,31 +241,32 @@ def check_plan(plan: Plan, planning: Planning, given: bool) -> None:
 def estimated(plan: Plan, workflow: Workflow, given: Given, is_mask: bool) -> Plan:
     """Return a plan with the time that some of its blocks took, taken as many times as there are.
 
-    A block in the middle of the first frame and one before it are run as images of their own, by
-    one thread, and what is computed around a block is added in proportion.
+    Blocks of the first frame are run as images of their own, by one thread, and what is computed
+    around a block is added in proportion.
     """
     seconds: dict[str, float] = {}
+    plain = replace(workflow, clear_border=False, clear_border_axes=None)
     samples = _samples(plan, given)
     for sample in samples:
         with tempfile.TemporaryDirectory(prefix="chunkseg-") as name:
-            options: dict[str, Any] = {"workers": 1, "block_shape": sample.shape}
-            run = workflow.run(sample, Path(name) / "out", input_is_mask=is_mask, **options).run
+            options: dict[str, Any] = {"workers": 1, "block_shape": plan.block_shape}
+            run = plain.run(sample, Path(name) / "out", input_is_mask=is_mask, **options).run
         for name, spent in run["seconds"].items():
-            seconds[name] = seconds.get(name, 0.0) + spent
+            seconds[name] = seconds.get(name, 0.0) + spent["wall"]
     voxels = sum(sample.size for sample in samples)
-    total = plan.frames * np.prod(plan.shape, dtype=np.float64) / voxels / plan.threads
+    total = plan.frames * math.prod(plan.shape) / voxels / plan.threads
     passes = []
     for each in plan.passes:
-        more = np.prod(each.reads, dtype=float) / np.prod(plan.block_shape, dtype=float)
-        passes.append(replace(each, seconds=float(seconds.get(each.name, 0.0) * total * more)))
+        more = math.prod(each.reads) / math.prod(plan.block_shape)
+        passes.append(replace(each, seconds=seconds.get(each.name, 0.0) * total * more))
     return replace(plan, passes=tuple(passes))
 
 
-def _samples(plan: Plan, given: Given) -> list[np.ndarray[Any, Any]]:
+def _samples(plan: Plan, given: Given) -> list[xr.DataArray]:
+    """Some blocks of the first frame, in memory, with what the image says of itself."""
+    assert given.named is not None
     grid = Grid.regular(plan.shape, plan.block_shape)
-    numbers = sorted({len(grid) * (i + 1) // (SAMPLES + 1) for i in range(SAMPLES)})
-    blocks = list(grid.overlapping(grid.frame)) if len(grid) < 2**16 else []
-    chosen = [blocks[n] for n in numbers] if blocks else [grid.block([n // 2 for n in grid.counts])]
-    layout = given.layout
-    parts = [given.data[layout.slices(0, block.core)] for block in chosen]
-    return [layout.take_frame(np.asarray(part.compute())) for part in parts]
+    places = [(i + 1) / (SAMPLES + 1) for i in range(SAMPLES)]
+    indices = sorted({tuple(int(n * place) for n in grid.counts) for place in places})
+    boxes = [given.layout.slices(0, grid.core(index)) for index in indices]
+    return [given.named[box].compute() for box in boxes]

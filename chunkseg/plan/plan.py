@@ -17,8 +17,8 @@ from chunkseg.plan.blocks import fitting_shape, most_memory, smallest_shape
 from chunkseg.plan.costs import PassCost
 
 MIB = 2**20
-IMPORTS = 340 * MIB
-"""Bytes of a process that has done a block or two: libraries, compiled kernels, the driver."""
+IMPORTS = 390 * MIB
+"""Bytes of a process that has done some blocks: libraries, compiled kernels, what glibc keeps."""
 CACHE = 128 * MIB
 SMALLEST_CACHE = 16 * MIB
 UNUSABLE = 1.15
