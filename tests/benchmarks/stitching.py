@@ -78,7 +78,6 @@ def main(argv: list[str]) -> None:
     print(
         f"{entries} labels in {len(grid)} blocks, {joined} pairs: {found.count} components, "
         "as many as there must be; "
-        f"
         f"{wall:.1f} s wall, {cpu:.1f} s CPU, {(resident('VmHWM') - before) >> 20} MiB"
     )
 
