@@ -10,7 +10,10 @@ farther than the radius from background along the first axis as well.
 Where voxels have a size, squared distances are float64: (step * size) squared per axis, added up in
 the order of the axes. Rounding keeps the order of numbers, so the minimum may be taken axis by axis
 and is still, to the last bit, the smallest of what SciPy's arithmetic gives for any background
-voxel; and it is compared with the largest square whose root is within the radius.
+voxel; and it is compared with the largest square whose root is within the radius. SciPy itself may
+find another voxel than that of the smallest distance, if they differ by rounding alone. That
+decides only where the radius lies between two such distances (as 0.5 does where voxels of 0.1 have
+neighbours at 3, 4 and at 5 steps): if a voxel's fate hangs on it, SciPy is asked.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +41,9 @@ from chunkseg.kernels.separable import (
     start_scan,
     volume_axes,
 )
+
+_ROUNDING = 1e-12
+"""Relative difference up to which distances count as equal but for rounding."""
 
 
 def erosion_halo(radius: float, spacing: Sequence[float] | None, ndim: int) -> tuple[int, ...]:
@@ -58,7 +65,7 @@ def erosion_halo(radius: float, spacing: Sequence[float] | None, ndim: int) -> t
     """
     if spacing is None:
         return (int(radius),) * ndim
-    return tuple(_steps_within(radius, size) for size in spacing)
+    return tuple(_steps_within(radius * (1 + _ROUNDING), size) for size in spacing)
 
 
 def erode_ball(
@@ -101,13 +108,13 @@ def erode_ball(
     Without spacing equal to ``scipy.ndimage.binary_erosion(mask, ball(radius),
     border_value=1)[inner]``, with ``ball`` (``disk``) from ``skimage.morphology``, which is
     scikit-image's binary erosion. With spacing equal to
-    ``distance_transform_edt(mask, sampling=spacing) > radius`` of :mod:`scipy.ndimage` (of a mask
-    that holds background), as long as that finds a voxel of the smallest distance it can compute:
-    of voxels whose distances differ by rounding alone it may find any.
+    ``distance_transform_edt(mask, sampling=spacing) > radius`` of :mod:`scipy.ndimage`, of a mask
+    that holds background.
 
     Peak memory beyond input and output is 1 byte per voxel (2 above radius 254), and 3 per voxel of
     a plane (5 above radius 181, 6 above 254; 9 with spacing). More than three axes go to SciPy:
-    without spacing at a cost per voxel of the volume of the ball, with it at 50 bytes per voxel.
+    without spacing at a cost per voxel of the volume of the ball, with it at 50 bytes per voxel;
+    so do blocks where rounding decides.
 
     Examples
     --------
@@ -127,7 +134,8 @@ def erode_ball(
     mask = np.asarray(mask)
     ball = _checked(mask, radius, spacing)
     target = inner_box(mask.shape, inner)
-    needed = target.grow(ball.reach, Box.whole(mask.shape))
+    halo = ball.reach if spacing is None else erosion_halo(radius, spacing, mask.ndim)
+    needed = target.grow(halo, Box.whole(mask.shape))
     block = mask[needed.slices()]
     place = target.slices(needed.start)
     if max(ball.reach, default=0) == 0 or not target.size or block.all() or not block.any():
@@ -135,7 +143,13 @@ def erode_ball(
     if mask.ndim > 3:
         return np.array(_erode_by_scipy(block, ball)[place], order="C")
     start = tuple(s.start for s in place)
-    return _erode(as_volume(block), ball, volume_axes(start, 0), target.shape)
+    eroded = _erode(as_volume(block), ball, volume_axes(start, 0), target.shape)
+    if spacing is not None and _rounding_decides(ball):
+        surely_far = ball._replace(limit=ball.limit * (1 - _ROUNDING))
+        other = _erode(as_volume(block), surely_far, volume_axes(start, 0), target.shape)
+        if (eroded != other).any():
+            return np.array(_erode_by_scipy(block, ball)[place], order="C")
+    return eroded
 
 
 class _Ball(NamedTuple):
@@ -201,6 +215,25 @@ def _largest_square(radius: float) -> float:
     while math.sqrt(math.nextafter(square, math.inf)) <= radius < math.inf:
         square = math.nextafter(square, math.inf)
     return square
+
+
+@lru_cache(maxsize=64)
+def _rounding_decides(ball: _Ball) -> bool:
+    """Whether distances that differ by rounding alone lie on both sides of the radius."""
+    pairs = zip(ball.reach[:-1], ball.sizes[:-1], strict=True)
+    others = [np.arange(n + 2) * size for n, size in pairs]
+    sums = np.zeros(1)
+    for lengths in others:
+        sums = np.add.outer(sums, lengths * lengths).reshape(-1)
+    size = ball.sizes[-1]
+    near = np.floor(np.sqrt(np.maximum(ball.limit - sums, 0)) / size)
+    below = above = False
+    for steps in (near - 1, near, near + 1, near + 2):
+        lengths = np.maximum(steps, 0) * size
+        squares = sums + lengths * lengths
+        below |= bool(((squares <= ball.limit) & (squares >= ball.limit * (1 - _ROUNDING))).any())
+        above |= bool(((squares > ball.limit) & (squares <= ball.limit * (1 + _ROUNDING))).any())
+    return below and above
 
 
 def _erode_by_scipy(block: NDArray[np.bool_], ball: _Ball) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from skimage.morphology import ball, disk
 
 from chunkseg.errors import KindError, ParameterError
 from chunkseg.geometry.boxes import Box, Grid
+from chunkseg.kernels import erosion
 from chunkseg.kernels.erosion import erode_ball, erosion_halo
 
 FOOTPRINTS = {1: lambda r: np.ones(2 * r + 1, bool), 2: disk, 3: ball}
@@ -240,3 +241,23 @@ def test_a_physical_radius_is_a_number(radius):
 def test_a_physical_radius_is_not_negative(radius):
     with pytest.raises(ParameterError, match="0 or larger"):
         erode_ball(np.ones((3, 3), bool), radius, spacing=(1, 1))
+
+
+def test_where_rounding_decides_scipy_is_followed():
+    """Squares of 0.1 * (3, 4) and 0.1 * (5, 0) differ in the last bit; SciPy may find either."""
+    rng = np.random.default_rng(5)
+    asked = 0
+    for number in range(60):
+        size = (0.1, 0.26, 0.7)[number % 3]
+        mask = rng.random((60, 60)) < 0.99
+        distances = ndimage.distance_transform_edt(mask, sampling=size)
+        for radius in np.unique(distances[distances > 4 * size])[:12]:
+            for at in (radius, np.nextafter(radius, 0)):
+                asked += erosion._rounding_decides(erosion._checked(mask, at, (size, size)))
+                assert_same(erode_ball(mask, at, spacing=(size, size)), distances > at)
+                grown = erosion_halo(at, (size, size), 2)
+                box = Box((20, 20), (40, 40)).grow(grown, Box.whole(mask.shape))
+                inner = Box((20, 20), (40, 40)).slices(box.start)
+                part = erode_ball(mask[box.slices()], at, inner, (size, size))
+                assert_same(part, (distances > at)[20:40, 20:40])
+    assert asked > 20
