@@ -11,7 +11,6 @@ from skimage.morphology import ball, disk
 
 from chunkseg.errors import KindError, ParameterError
 from chunkseg.geometry.boxes import Box, Grid
-from chunkseg.kernels import erosion
 from chunkseg.kernels.erosion import erode_ball, erosion_halo
 
 FOOTPRINTS = {1: lambda r: np.ones(2 * r + 1, bool), 2: disk, 3: ball}
@@ -243,21 +242,25 @@ def test_a_physical_radius_is_not_negative(radius):
         erode_ball(np.ones((3, 3), bool), radius, spacing=(1, 1))
 
 
-def test_where_rounding_decides_scipy_is_followed():
-    """Squares of 0.1 * (3, 4) and 0.1 * (5, 0) differ in the last bit; SciPy may find either."""
-    rng = np.random.default_rng(5)
-    asked = 0
-    for number in range(60):
-        size = (0.1, 0.26, 0.7)[number % 3]
-        mask = rng.random((60, 60)) < 0.99
-        distances = ndimage.distance_transform_edt(mask, sampling=size)
-        for radius in np.unique(distances[distances > 4 * size])[:12]:
-            for at in (radius, np.nextafter(radius, 0)):
-                asked += erosion._rounding_decides(erosion._checked(mask, at, (size, size)))
-                assert_same(erode_ball(mask, at, spacing=(size, size)), distances > at)
-                grown = erosion_halo(at, (size, size), 2)
-                box = Box((20, 20), (40, 40)).grow(grown, Box.whole(mask.shape))
-                inner = Box((20, 20), (40, 40)).slices(box.start)
-                part = erode_ball(mask[box.slices()], at, inner, (size, size))
-                assert_same(part, (distances > at)[20:40, 20:40])
-    assert asked > 20
+@pytest.mark.parametrize(
+    ("spacing", "offsets"),
+    [
+        ((0.7, 0.35, 0.7), [(-2, 3, 1), (-1, -3, -2), (1, 3, 2)]),
+        ((0.1, 0.1, 0.1), [(1, -2, 5), (5, -1, 2), (5, 2, 1)]),
+        ((0.3, 0.1, 0.1), [(1, -4, 3), (1, 0, 5), (1, 4, -3)]),
+        ((0.6, 0.2, 0.2), [(0, -4, -1), (0, -1, -4), (1, 2, 2)]),
+    ],
+)
+def test_where_rounding_decides_scipy_is_followed(spacing, offsets):
+    """Distances equal but for the last bit, of which SciPy does not find the smallest."""
+    mask = np.ones((16, 16, 16), bool)
+    mask[tuple(np.add(offsets, 8).T)] = False
+    lengths = np.square(np.array(offsets) * np.array(spacing))
+    radius = float(np.sqrt((lengths[:, 0] + lengths[:, 1] + lengths[:, 2]).min()))
+    expected = physical_oracle(mask, radius, spacing)
+    assert expected[8, 8, 8]
+    assert_same(erode_ball(mask, radius, spacing=spacing), expected)
+    grown = Box((7, 8, 8), (9, 9, 10)).grow(erosion_halo(radius, spacing, 3), Box.whole(mask.shape))
+    inner = Box((7, 8, 8), (9, 9, 10)).slices(grown.start)
+    part = erode_ball(mask[grown.slices()], radius, inner, spacing)
+    assert_same(part, expected[7:9, 8:9, 8:10])
