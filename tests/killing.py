@@ -156,6 +156,25 @@ def store(job: Job) -> None:
     cs.store(cs.gaussian(da.from_array(opened(job), chunks=4), 1), Path(job.out) / "blurred.zarr")
 
 
+def save(job: Job) -> None:
+    """Save a blurred image with three levels, the last of them made from the one below."""
+    import dask.array as da
+
+    import chunkseg as cs
+
+    blurred = cs.gaussian(da.from_array(opened(job), chunks=6), 1)
+    image = cs.from_array(blurred, spacing=1.0, unit="um")
+    cs.save_image(image, Path(job.out) / "blurred.ome.zarr", levels=3, workers=1)
+
+
+def run_levels(job: Job) -> None:
+    """Run the workflow and write coarser levels too."""
+    from chunkseg.geometry import pyramid
+
+    pyramid.FITS = 3
+    run(job)
+
+
 def label(job: Job) -> None:
     """Label a mask by way of scratch, and keep what comes out."""
     import dask.array as da
@@ -337,7 +356,7 @@ def warm_up() -> None:
             image = f"{folder}/{ndim}.npy"
             shape = (8,) * ndim
             np.save(image, np.random.default_rng(0).integers(0, 250, shape).astype(np.uint16))
-            for call in (run, run_lazy, store, label, measure):
+            for call in (run, run_lazy, store, save, label, measure):
                 out = Path(folder) / f"{call.__name__}{ndim}"
                 out.mkdir()
                 keep = {"keep": ["mask", "seeds", "expanded"]} if call is run else {}

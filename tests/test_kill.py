@@ -41,11 +41,13 @@ VARIANTS = {
     "mask": job("plane", block_shape=[4, 4], workers=1, input_is_mask=True),
     "kept scratch": job("plane", block_shape=[5, 5], workers=1, keep_scratch=True),
     "overwriting": job("plane", block_shape=[5, 5], workers=1, overwrite=True),
+    "levels": job("movie", "run_levels", block_shape=[4, 4], workers=1, keep=["mask"]),
     "store": job("plane", "store"),
+    "save": job("plane", "save"),
     "label": job("plane", "label"),
     "measure": job("stack", "measure"),
 }
-APPENDED = job("movie", block_shape=[4, 4], workers=1, keep=["seeds"])
+APPENDED = job("movie", "run_levels", block_shape=[4, 4], workers=1, keep=["seeds"])
 
 
 @pytest.fixture(scope="session")

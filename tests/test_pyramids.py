@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,22 @@ def test_shards_are_written_whole(tmp_path: Path) -> None:
     )
     (tmp_path / "0" / "c" / "1").unlink()
     assert not pyramid.intact(0, Box((8,), (16,)))
+
+
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+def test_every_flipped_bit_is_found(tmp_path: Path, version: str) -> None:
+    array = RNG.integers(0, 50, (8, 8)).astype(np.uint16)
+    levels, box = levels_of((8, 8), (8, 8)), Box.whole((8, 8))
+    pyramid = create_pyramid(tmp_path, frames_of((8, 8), version), levels, "u2", mean=False)
+    pickled = pickle.loads(pickle.dumps(pyramid))
+    pickled.write(0, box, array)
+    chunk = tmp_path / "0" / ("c/0/0" if version == "0.5" else "0/0")
+    content = chunk.read_bytes()
+    for place in range(len(content)):
+        chunk.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        assert not pyramid.intact(0, box)
+    chunk.write_bytes(content)
+    assert pyramid.intact(0, box)
 
 
 def image_of(frames: int | None = None) -> Any:
