@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from chunkseg.report.words import seconds_text
-
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -169,6 +167,8 @@ class Lines:
 
     def _tell_how_far(self, pass_name: str, done: int, total: int, now: float) -> None:
         """Say how much of a pass is done and about how long the rest takes, twice a minute."""
+        from chunkseg.report.words import seconds_text
+
         began = self._began.get(pass_name, now)
         told = max(began, self._told.get(pass_name, began))
         if not done or now - told < SECONDS_WITHIN_A_PASS:

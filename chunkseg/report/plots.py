@@ -67,18 +67,10 @@ def plot_histogram(result: Result, frame: int = 0, ax: Axes | None = None) -> Ax
     values, counts = rows["value"].to_numpy(), rows["count"].to_numpy()
     ax.fill_between(values, counts, 0.5, step="mid", color=FILL, linewidth=0)
     ax.step(values, np.maximum(counts, 0.5), where="mid", color=INK, linewidth=0.9)
-    threshold = float(result.thresholds[frame])
-    ax.axvline(threshold, color=MARK, linewidth=1.4)
     ax.set_yscale("log")
     ax.set_ylim(bottom=0.5)
-    ax.annotate(
-        f" threshold {threshold:.4g}",
-        (threshold, 0.97),
-        xycoords=("data", "axes fraction"),
-        color=MARK,
-        va="top",
-        bbox=BEHIND,
-    )
+    threshold = float(result.thresholds[frame])
+    _marked(ax, threshold, f"threshold {threshold:.4g}")
     ax.set(xlabel="blurred intensity", ylabel="voxels")
     return _plain(ax)
 
@@ -127,15 +119,7 @@ def plot_distribution(
         most = min(60, max(5, 2 * int(np.sqrt(len(values)))))
         ax.hist(values, bins=most, color=FILL, edgecolor=INK, linewidth=0.7)
         middle = float(np.median(values))
-        ax.axvline(middle, color=MARK, linewidth=1.2)
-        ax.annotate(
-            f" median {middle:.5g}",
-            (middle, 0.97),
-            xycoords=("data", "axes fraction"),
-            color=MARK,
-            va="top",
-            bbox=BEHIND,
-        )
+        _marked(ax, middle, f"median {middle:.5g}")
     ax.set(xlabel=column_title(name), ylabel="objects")
     return _plain(ax)
 
@@ -229,6 +213,21 @@ def _axes(ax: Axes | None) -> Axes:
     import matplotlib.pyplot as plt
 
     return plt.gca()
+
+
+def _marked(ax: Axes, value: float, text: str) -> None:
+    """Draw an upright line with a text beside its upper end."""
+    ax.axvline(value, color=MARK, linewidth=1.3)
+    ax.annotate(
+        text,
+        (value, 0.97),
+        xytext=(5, 0),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        color=MARK,
+        va="top",
+        bbox=BEHIND,
+    )
 
 
 def _plain(ax: Axes) -> Axes:

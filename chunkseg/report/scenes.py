@@ -34,6 +34,7 @@ from chunkseg.storage.opening import find_image, image_of
 from chunkseg.storage.output import LABELS
 
 PANEL, CARD = 420, 200
+MASK = "mask"
 PLANES = (0.5, 0.25, 0.75)
 FRAMES = 3
 AROUND = 0.35
@@ -98,15 +99,32 @@ class Stage:
         return length_unit(self.subject.run["input"]["units"].get(self.subject.spatial[-1], PIXEL))
 
     def scenes(self, table: pd.DataFrame | None) -> list[Scene]:
-        """Picture planes and maximum projections."""
+        """Picture planes and maximum projections; a part of one where the mask costs too much."""
         views = _views(self.subject, table)
         found = []
         for number, (title, view) in enumerate(views):
-            share = self.budget.share(2 * (len(views) - number))
+            share = self.budget.share(2 * (len(views) - number + 1))
             scene = self.scene(title, view, share)
             if scene is not None:
                 found.append(scene)
-        return found
+        if any(p.title == MASK for scene in found for p in scene.pictures):
+            return found
+        detail = self._detail(views, self.budget.share(2))
+        return found if detail is None else [*found, detail]
+
+    def _detail(self, views: Sequence[tuple[str, View]], share: int) -> Scene | None:
+        """Picture so small a part of a plane that the mask can be computed there."""
+        planes = [view for view in views if view[1].depth == 1]
+        if self.mask is None or not planes:
+            return None
+        title, view = planes[len(planes) // 2]
+        smaller = affordable(view, [*self._arrays(), self.mask], share // 2)
+        return None if smaller is None else self.scene(f"{title}, in detail", smaller, share)
+
+    def _arrays(self) -> list[Pyramid]:
+        """What is read of every view."""
+        stored = self.mask if isinstance(self.mask, Pyramid) else None
+        return [array for array in (self.image, self.labels, stored) if array is not None]
 
     def middle(self, table: pd.DataFrame | None) -> Scene | None:
         """Picture one plane: of the middle one of the views."""
@@ -115,9 +133,7 @@ class Stage:
 
     def scene(self, title: str, view: View, share: int) -> Scene | None:
         """Picture one view; what can't be read for its share is left out or made smaller."""
-        both = [array for array in (self.image, self.labels) if array is not None]
-        stored = self.mask if isinstance(self.mask, Pyramid) else None
-        smaller = affordable(view, both + ([stored] if stored is not None else []), share)
+        smaller = affordable(view, self._arrays(), share)
         if smaller is None:
             return None
         grid = grid_of(smaller.box, self.spacing, PANEL)
@@ -130,12 +146,18 @@ class Stage:
         mask = self.mask
         if mask is not None and mask.cost(smaller) <= share:
             seen = black_and_white(mask.read(smaller, self.budget), grid)
-            pictures.append(self._picture("mask", seen, smaller.box, bar))
+            pictures.append(self._picture(MASK, seen, smaller.box, bar))
         if self.labels is not None:
             labels = overlaid(ground, self.labels.read(smaller, self.budget), grid)
             pictures.append(self._picture("labels", labels, smaller.box, bar))
-        note = "" if smaller.box == view.box else _part(smaller, self.subject)
+        note = "" if smaller.box == self._whole(view) else _part(smaller, self.subject)
         return Scene(title, tuple(pictures), note) if pictures else None
+
+    def _whole(self, view: View) -> Box:
+        """Box of the whole frame, or of the plane that a view lies in."""
+        whole = Box.whole(self.subject.layout.frame_shape)
+        flat = len(whole.shape) == 3 and view.depth == 1
+        return _plane(whole, view.box.start[0]) if flat else whole
 
     def _picture(self, title: str, pixels: Any, box: Box, bar: tuple[float, str]) -> Picture:
         if self.seams:

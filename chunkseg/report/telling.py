@@ -176,11 +176,13 @@ def suspects(table: pd.DataFrame) -> list[Chosen]:
         logs = np.log(table[size].to_numpy(dtype=float))
         middle = np.median(logs)
         spread = TO_SIGMA * float(np.median(np.abs(logs - middle)))
-        for words, outlying in (
-            ("unusually large: several in one?", logs > middle + FAR * spread),
-            ("unusually small: debris?", logs < middle - FAR * spread),
-        ):
-            found.append(Chosen(words, table[outlying] if spread else table[:0]))
+        away = (logs - middle) / spread if spread else np.zeros(len(logs))
+        ordered = table.sort_values(size, kind="stable")
+        large, small = (table.index[away > FAR], table.index[away < -FAR])
+        found += [
+            Chosen("unusually large: several in one?", ordered[ordered.index.isin(large)][::-1]),
+            Chosen("unusually small: debris?", ordered[ordered.index.isin(small)]),
+        ]
     if "solidity" in table:
         low = table[table["solidity"] < LOW_SOLIDITY].sort_values("solidity")
         found.append(Chosen(f"solidity below {LOW_SOLIDITY}: touching ones?", low))

@@ -151,12 +151,12 @@ def flat(pixels: NDArray[Any]) -> NDArray[Any]:
     return pixels.max(axis=0) if pixels.ndim == 3 else pixels
 
 
-def affordable(view: View, pyramids: Sequence[Pyramid], share: int) -> View | None:
+def affordable(view: View, arrays: Sequence[Pyramid | Masked], share: int) -> View | None:
     """Make a view less fine, then smaller, until it can be read for a share; None if it can't."""
     while True:
         for fine in FINE_ENOUGH:
             tried = replace(view, fine=fine)
-            if sum(pyramid.cost(tried) for pyramid in pyramids) <= share:
+            if sum(array.cost(tried) for array in arrays) <= share:
                 return tried
         if max(view.box.shape) <= 1:
             return None
