@@ -73,6 +73,10 @@ class Workflow(Parameters):
     threshold : "otsu" or float
         A number is on the scale of the blurred image: 0 to 1 for integer images, which are scaled
         as scikit-image does.
+    threshold_scope : "frame" or "movie"
+        Whether Otsu's threshold is that of each frame, or one of all frames, as
+        :func:`skimage.filters.threshold_otsu` finds it in the stacked, blurred frames. To a movie
+        with one threshold no frames can be added.
     erosion_radius : float
         Radius of the ball (2-D: disk) that splits touching objects, a whole number if it is in
         voxels; 0 for no splitting.
@@ -89,6 +93,10 @@ class Workflow(Parameters):
         cleared, as by ``skimage.morphology.remove_small_objects`` on the final labels (which keeps
         objects of exactly ``min_size``) and
         ``skimage.segmentation.relabel_sequential``. In voxels, or the unit cubed (2-D: squared).
+    properties : sequence of str, optional
+        What is measured beside label, area, box and centroid: properties and groups as of
+        :func:`chunkseg.regionprops_table`, in voxels; by default mean, minimum and maximum of the
+        intensities.
 
     Raises
     ------
