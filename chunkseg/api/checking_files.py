@@ -13,7 +13,7 @@ import xarray as xr
 from chunkseg.api.checks import FAILED, NOT_CHECKED, OK, Check, Subject, Tally
 from chunkseg.api.facts import run_identity
 from chunkseg.api.given import Given
-from chunkseg.api.workflow import frames_of, opened_image
+from chunkseg.api.run_input import frames_of, opened_image
 from chunkseg.errors import ChunksegError, ParameterError
 from chunkseg.plan.parameters import Parameters
 from chunkseg.runner.sweep import Input

@@ -9,21 +9,25 @@ from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import xarray as xr
 
-from chunkseg.api.channels import Channels, intensity_images, one_channel
+from chunkseg.api.channels import Channels, intensity_images
 from chunkseg.api.facts import run_facts, run_identity, summary_facts, warnings_of
 from chunkseg.api.given import Given
 from chunkseg.api.planning import Planning, check_plan, estimated
 from chunkseg.api.result import Result
+from chunkseg.api.run_input import (
+    Image,
+    check_image,
+    check_options,
+    frames_of,
+    input_of,
+    opened_image,
+)
 from chunkseg.errors import KindError, ParameterError, PathError, PixelError
 from chunkseg.geometry.boxes import Grid, Shape, add_halos
-from chunkseg.geometry.calibration import spacing_of, unit_of
-from chunkseg.geometry.layout import Layout
-from chunkseg.geometry.units import PIXEL
 from chunkseg.passes.summaries import frames_summary
-from chunkseg.plan.parameters import PHYSICAL, Parameters
+from chunkseg.plan.parameters import Parameters
 from chunkseg.plan.plan import Plan
 from chunkseg.plan.script import script
 from chunkseg.runner.execution import Execution
@@ -42,12 +46,9 @@ from chunkseg.runner.sweep import Input
 from chunkseg.runner.workers import probe_shared, refuse_unshared
 from chunkseg.storage.cache import CHUNKS
 from chunkseg.storage.claim import claim
-from chunkseg.storage.ome import Frames, Version, parse_version
-from chunkseg.storage.opening import from_array, open_image
-from chunkseg.storage.output import KEPT
+from chunkseg.storage.ome import parse_version
 from chunkseg.storage.places import local_path
 
-Image = str | os.PathLike[str] | Any
 Progress = Callable[[str, int, int], None]
 
 _log = logging.getLogger("chunkseg")
@@ -194,11 +195,11 @@ class Workflow(Parameters):
             If some blocks could not be done, as for a corrupted input chunk; all else is, and the
             same call goes on once the cause is mended.
         """
-        _check_options(keep, until, workers)
+        check_options(keep, until, workers)
         path = local_path(out)
         chosen = intensity_images(image, intensity_channels)
         opened = opened_image(image, channel)
-        self._check_image(opened, input_is_mask)
+        check_image(self, opened, input_is_mask)
         given = Given.of(opened)
         frames = frames_of(opened, given.layout, parse_version(ome_version))
         told: dict[str, Any] = {"until": until, "mask": input_is_mask, "OME-Zarr": frames.version}
@@ -208,7 +209,7 @@ class Workflow(Parameters):
         identity = run_identity(self.as_dict(), opened, given, frames, keep=kept, **told)
         source, execution = Input.of(given.data, given.layout), Execution(workers)
         usual = [] if input_is_mask else [source]
-        intensities = usual if chosen is None else [_input(i, given) for i in chosen.values()]
+        intensities = usual if chosen is None else [input_of(i, given) for i in chosen.values()]
         channels = None if chosen is None else tuple(chosen)
         images, ndim = len(intensities), given.layout.ndim
         measures = RunMeasures.of(self.properties, channels, images, ndim)
@@ -282,9 +283,9 @@ class Workflow(Parameters):
         >>> plan.block_shape, plan.blocks, plan.fits
         ((256, 256, 256), 8, True)
         """
-        _check_options(keep, until, workers)
+        check_options(keep, until, workers)
         opened = opened_image(image, channel)
-        self._check_image(opened, input_is_mask)
+        check_image(self, opened, input_is_mask)
         given = Given.of(opened)
         frames = frames_of(opened, given.layout)
         spacing = tuple(frames.spacing[axis] for axis in frames.layout.spatial)
@@ -349,45 +350,6 @@ class Workflow(Parameters):
         split = (0,) * len(spacing) if erosion is None else erosion.halo
         return split if is_mask else add_halos(self.blur(spacing).halo, split)
 
-    def _check_image(self, image: xr.DataArray, is_mask: bool) -> None:
-        spatial = [str(d) for d in image.dims if d not in ("t", "c")]
-        if len(spatial) not in (2, 3) or not set(spatial) <= set("zyx"):
-            raise KindError(
-                "the image needs two or three spatial axes named z, y, x (and t); it has "
-                f"{tuple(image.dims)}. Name them with dims= of open_image or from_array."
-            )
-        if image.size == 0:
-            raise ParameterError(f"the image has no voxels: its shape is {image.shape}")
-        if isinstance(self.sigma, tuple) and len(self.sigma) != len(spatial):
-            raise ParameterError(
-                f"sigma must be one number or one per spatial axis ({', '.join(spatial)}); got "
-                f"{self.sigma}"
-            )
-        for axis in self.clear_border_axes or ():
-            if axis not in spatial:
-                raise ParameterError(
-                    f"clear_border_axes names {axis!r}, but the image has {', '.join(spatial)}"
-                )
-        if self.units == PHYSICAL and unit_of(image, spatial) == PIXEL:
-            raise ParameterError(
-                "units='physical' needs an image whose voxels have a size in a unit; this one has "
-                "none. Give spacing= and unit= to open_image or from_array (--spacing and --unit "
-                "on the command line), or all lengths in voxels and units='pixels'"
-            )
-        _check_dtype(image, is_mask)
-        if not is_mask:
-            self._check_threshold(image)
-
-    def _check_threshold(self, image: xr.DataArray) -> None:
-        value = self.threshold
-        if isinstance(value, str) or image.dtype.kind not in "ui" or value <= 1:
-            return
-        top = np.iinfo(image.dtype).max
-        raise ParameterError(
-            f"threshold {value:g} is above 1, but {image.dtype} images are scaled to 0..1 before "
-            f"blurring; the same threshold is {value:g}/{top} = {value / top:.6g}"
-        )
-
     def _finish(self, lesson: Lesson, outcome: Outcome, image: xr.DataArray) -> None:
         """Write the tables and what is told of the run."""
         warnings = warnings_of(lesson, outcome)
@@ -404,60 +366,3 @@ class Workflow(Parameters):
         summary = frames_summary(outcome.table, run["frames"], run["input"])
         lesson.output.keep_table("summary", summary.reset_index() if looped else summary)
         lesson.output.finish(outcome.table, summary_facts(lesson, outcome), run)
-
-
-def _check_options(keep: Collection[str], until: str | None, workers: int | None) -> None:
-    unknown = [name for name in keep if name not in KEPT]
-    if isinstance(keep, str) or unknown:
-        raise ParameterError(f"keep must be some of {', '.join(KEPT)}; got {keep!r}")
-    if until not in (None, "mask"):
-        raise ParameterError(f'until must be "mask" or None; got {until!r}')
-    if until == "mask" and set(keep) - {"mask"}:
-        raise ParameterError(f"until='mask' stops before {keep!r} exist; drop one of both")
-    if workers is not None and workers < 1:
-        raise ParameterError(f"workers must be at least 1; got {workers}")
-
-
-def _check_dtype(image: xr.DataArray, is_mask: bool) -> None:
-    if is_mask and image.dtype.kind not in "bui":
-        raise KindError(
-            f"a mask must be of bool or integers; got dtype {image.dtype}. Run it as an image, or "
-            "compare first, as in image > threshold."
-        )
-    if image.dtype.kind not in "buif":
-        raise KindError(f"the image must be of real numbers; got dtype {image.dtype}")
-
-
-def opened_image(image: Image, channel: str | int | None) -> xr.DataArray:
-    """Open or wrap the image and take the one channel to be segmented."""
-    if isinstance(image, str | os.PathLike):
-        opened = open_image(image, channel=channel)
-    else:
-        opened = image if isinstance(image, xr.DataArray) else from_array(image)
-        opened = opened if channel is None else one_channel(opened, channel)
-    if "c" in opened.dims:
-        if opened.sizes["c"] > 1:
-            names = [str(n) for n in opened["c"].values] if "c" in opened.coords else ""
-            raise ParameterError(
-                f"the image has {opened.sizes['c']} channels {names}; say which one to segment "
-                "with channel= (a name or a number)"
-            )
-        opened = opened.isel(c=0)
-    return opened
-
-
-def _input(image: xr.DataArray, like: Given) -> Input:
-    return Input.of(like.aligned(image, "image of intensities"), like.layout)
-
-
-def frames_of(image: xr.DataArray, layout: Layout, version: Version = "0.5") -> Frames:
-    """Axes and calibration of what will be written: ``t`` first, then the spatial axes."""
-    spatial = [str(image.dims[axis]) for axis in layout.spatial]
-    dims = [str(image.dims[axis]) for axis in layout.looped] + spatial
-    unit = unit_of(image, spatial)
-    units = [unit if d in spatial else unit_of(image, [d]) for d in dims]
-    origin = [float(image[d].values.min()) if d in image.coords else 0.0 for d in dims]
-    shape = [image.sizes[d] for d in dims]
-    spacing = spacing_of(image, dims)
-    whole = Layout.of(shape, dims)
-    return Frames(tuple(dims), whole, spacing, tuple(origin), tuple(units), version)

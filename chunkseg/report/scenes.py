@@ -11,7 +11,7 @@ import pandas as pd
 
 from chunkseg.api.checking_files import input_check
 from chunkseg.api.checks import Subject
-from chunkseg.api.workflow import opened_image
+from chunkseg.api.run_input import opened_image
 from chunkseg.errors import ChunksegError
 from chunkseg.geometry.boxes import Box
 from chunkseg.geometry.layout import Layout
