@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from chunkseg.geometry.boxes import Box, Shape, Slices, add_halos
 from chunkseg.kernels.blur import gaussian, gaussian_halo, gaussian_parts
-from chunkseg.kernels.constant import is_constant
 from chunkseg.kernels.erosion import erode_ball, erosion_halo
 from chunkseg.kernels.expansion import expand_labels, expansion_halo
 
@@ -57,16 +56,25 @@ class Blur:
         """Blur, some planes at a time; each part is gone when the next is asked for."""
         return gaussian_parts(array, self.sigma, inner=inner, **self._options())
 
-    def constant(self, array: NDArray[Any]) -> NDArray[Any] | None:
-        """Blur of an array whose voxels are all equal, as an array of one voxel; else None.
+    def bounds(self, array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Limits of the blur that follow from the least and the largest voxel, to the last bit.
 
-        The sums that make up a voxel are the same everywhere then, so it need not be that value
-        itself (weights add up to 1 but for rounding), but it is one value: that of one voxel.
+        A voxel is a sum of voxels times weights that are not negative, in an order that is the same
+        everywhere, and rounding keeps order. So none is below what an array of nothing but the
+        least voxel becomes, nor above what one of the largest does; and that is one value, which
+        need not be the voxel itself, since weights add up to 1 but for rounding.
+
+        Returns
+        -------
+        low, high : ndarray
+            Arrays of one voxel; of an array with NaN they are NaN. None where the image goes on
+            with another value beyond its ends.
         """
-        if self.mode == "constant" or not is_constant(array):
+        if self.mode == "constant" or not array.size:
             return None
-        one = array[(slice(0, 1),) * array.ndim]
-        return gaussian(one, self.sigma, **self._options())
+        ones = (np.full((1,) * array.ndim, end) for end in (array.min(), array.max()))
+        low, high = (gaussian(one, self.sigma, **self._options()) for one in ones)
+        return low, high
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -92,9 +100,9 @@ class BlurAbove:
     def __call__(self, array: NDArray[Any], inner: Slices) -> NDArray[Any]:
         """Blur and compare."""
         shape = [s.stop - s.start for s in inner]
-        constant = self.blur.constant(array)
-        if constant is not None:
-            return np.full(shape, constant.item() > self.threshold, np.bool_)
+        low, high = self.blur.bounds(array) or (None, None)
+        if high is not None and (high <= self.threshold or low > self.threshold):
+            return np.full(shape, high > self.threshold, np.bool_)
         mask = np.empty(shape, np.bool_)
         done = 0
         for part in self.blur.parts(array, inner):

@@ -33,10 +33,10 @@ class Chained:
         """Box that is read for a block."""
         return core.grow(chain_halo(self.chain, len(core.start)), self.frame)
 
-    def constant(self, array: NDArray[Any]) -> NDArray[Any] | None:
-        """Value of all voxels, as an array of one, where a blur of equal voxels gives one."""
+    def bounds(self, array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Limits of all values, as arrays of one voxel, where they are those of a blur."""
         if len(self.chain) == 1 and isinstance(self.chain[0], Blur):
-            return self.chain[0].constant(array)
+            return self.chain[0].bounds(array)
         return None
 
     def run(self, array: NDArray[Any], core: Box) -> NDArray[Any]:
@@ -63,8 +63,10 @@ class RangeTask:
     def __call__(self, block: Block, image: NDArray[Any]) -> RangeRecord:
         """Find the range of one block."""
         raw = image[block.core.slices(origin=self.chained.grown(block.core).start)]
-        constant = self.chained.constant(image) if self.sink is None else None
-        parts = self.chained.parts(image, block.core) if constant is None else iter((constant,))
+        parts = self.chained.parts(image, block.core)
+        bounds = self.chained.bounds(image)
+        if bounds is not None and bounds[0] == bounds[1]:
+            parts = iter(bounds)
         if self.sink is not None:
             values = self.chained.run(image, block.core)
             self.sink.write(block.frame, block.core, values)
@@ -86,12 +88,13 @@ class CountsTask:
         return (self.chained.grown(block.core),)
 
     def __call__(self, block: Block, image: NDArray[Any]) -> CountsRecord:
-        """Count the values of one block."""
+        """Count the values of one block; without a blur where all are in the same bin."""
         low, high = self.ranges[block.frame]
-        constant = self.chained.constant(image)
-        if constant is not None:
-            one = counts_block([constant], low, high, self.nbins)
-            return replace(one, counts=one.counts * block.core.size)
+        bounds = self.chained.bounds(image)
+        if bounds is not None:
+            least, most = (counts_block([b], low, high, self.nbins) for b in bounds)
+            if np.array_equal(least.counts, most.counts):
+                return replace(least, counts=least.counts * block.core.size)
         return counts_block(self.chained.parts(image, block.core), low, high, self.nbins)
 
 
