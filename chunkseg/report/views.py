@@ -22,14 +22,14 @@ from chunkseg.passes.steps import Chain, chain_halo, run_chain
 
 BUDGET = 64_000_000
 FINE_ENOUGH = (640, 320, 160)
-DECODED_PER_READ = 8
+DECODED_PER_READ = 32
 
 
 @dataclass
 class Budget:
     """Voxels that may be read in all, and how many have been.
 
-    A voxel that is decoded only because its chunk is counts an eighth.
+    A voxel that is decoded only because its chunk is counts a thirty-second part.
     """
 
     voxels: int = BUDGET
