@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _HOME = {
     "binary_erosion": "api.morphology",
     "clear_border": "api.segmentation",
+    "compare_masks": "api.comparing",
     "erosion": "api.morphology",
     "expand_labels": "api.segmentation",
     "foreground_fraction": "api.filters",
@@ -30,6 +31,7 @@ _HOME = {
     "save_image": "api.saving",
     "store": "api.storing",
     "summarize": "api.measurement",
+    "sweep_radius": "api.radius",
     "synthetic_nuclei": "api.synthetic",
     "threshold_otsu": "api.filters",
     "verify": "api.verifying",
@@ -43,6 +45,7 @@ __all__ = [
     "__version__",
     "binary_erosion",
     "clear_border",
+    "compare_masks",
     "erosion",
     "expand_labels",
     "foreground_fraction",
@@ -59,6 +62,7 @@ __all__ = [
     "save_image",
     "store",
     "summarize",
+    "sweep_radius",
     "synthetic_nuclei",
     "threshold_otsu",
     "verify",
@@ -66,10 +70,12 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from chunkseg.api.comparing import compare_masks
     from chunkseg.api.filters import foreground_fraction, gaussian, threshold_otsu
     from chunkseg.api.measurement import regionprops_table, summarize
     from chunkseg.api.measuring import measure
     from chunkseg.api.morphology import binary_erosion, erosion
+    from chunkseg.api.radius import sweep_radius
     from chunkseg.api.result import Result
     from chunkseg.api.saving import save_image
     from chunkseg.api.segmentation import clear_border, expand_labels, label, relabel_sequential
