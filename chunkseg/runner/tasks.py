@@ -92,7 +92,9 @@ class CountsTask:
         low, high = self.ranges[block.frame]
         bounds = self.chained.bounds(image)
         if bounds is not None:
-            least, most = (counts_block([b], low, high, self.nbins) for b in bounds)
+            # nothing is beyond the frame's range, though the limits of a block may be
+            ends = (np.clip(b, low, high).astype(b.dtype) for b in bounds)
+            least, most = (counts_block([end], low, high, self.nbins) for end in ends)
             if np.array_equal(least.counts, most.counts):
                 return replace(least, counts=least.counts * block.core.size)
         return counts_block(self.chained.parts(image, block.core), low, high, self.nbins)

@@ -1,7 +1,8 @@
 """Empty space: a stack of nuclei against one that is 90 % background, per voxel, in one process.
 
 ``python -m tests.benchmarks.fill [--edge 384] [--noise]``. In the sparse stack a tenth of the
-planes is full and the rest is a constant or, with ``--noise``, faint noise, which has to be blurred once.
+planes is full and the rest is a constant or, with ``--noise``, faint noise, which has to be blurred
+once.
 """
 
 from __future__ import annotations
