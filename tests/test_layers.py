@@ -35,7 +35,6 @@ HOME = {
     "rich": {"cli", "report"},
     "matplotlib": {"report"},
     "jinja2": {"report"},
-    "markupsafe": {"report"},
     "PIL": {"report"},
     "xarray": {"geometry", "storage", "runner", "api", "report", "cli"},
 }
