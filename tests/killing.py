@@ -105,11 +105,11 @@ class Server:
 def contents(folder: Path) -> dict[str, Any]:
     """Every file of a folder, byte for byte, and every folder; of ``run.json`` what must be equal.
 
-    What is left of a lease does not count.
+    What is left of a lease does not count, nor the report, which tells the time that was spent.
     """
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
-        if not path.name.startswith("lease."):
+        if not path.name.startswith("lease.") and path.name != REPORT:
             found[str(path.relative_to(folder))] = path.read_bytes() if path.is_file() else None
     if "run.json" in found:
         run = json.loads(found["run.json"])
@@ -118,6 +118,7 @@ def contents(folder: Path) -> dict[str, Any]:
 
 
 TIMINGS = ("seconds", "peak_memory_bytes")
+REPORT = "report.html"
 
 
 def opened(job: Job) -> Any:
