@@ -19,7 +19,7 @@ import chunkseg as cs
 from chunkseg.cli.entry import main
 from chunkseg.errors import BlocksError, IncompleteError, ScratchError, StorageFullError
 from chunkseg.runner.execution import Execution
-from chunkseg.runner.lesson import ATTEMPTS
+from chunkseg.runner.group import ATTEMPTS
 from chunkseg.storage import commit
 from chunkseg.storage.arrays import Sink
 from chunkseg.storage.output import STATE

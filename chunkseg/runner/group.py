@@ -1,0 +1,324 @@
+"""The passes of the lesson over one group of frames.
+
+range -> histogram -> seeds -> objects -> labels, each a sweep over the blocks of the group's
+frames, with a merge of its records behind it. Intermediates live in the scratch folder of the group
+and go with it. Every pass reads the image itself and blurs anew what it needs.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chunkseg.errors import ScratchError
+from chunkseg.geometry.units import PIXEL, unit_symbol
+from chunkseg.passes.components import Border, Components, ComponentsPass, ComponentsRecord
+from chunkseg.passes.dropping import dropped_counts, dropped_objects
+from chunkseg.passes.measure import Measures
+from chunkseg.passes.steps import Blur
+from chunkseg.passes.tables import physical_columns
+from chunkseg.runner.coarsening import coarsen
+from chunkseg.runner.failures import FailedBlocksError
+from chunkseg.runner.lesson_tasks import (
+    LabelsRecord,
+    LabelsTask,
+    Masking,
+    ObjectsTask,
+    SeedsRecord,
+    SeedsTask,
+)
+from chunkseg.runner.measuring import measure_frames
+from chunkseg.runner.outcome import FrameFacts, Seconds, timed
+from chunkseg.runner.sweep import Input, Sweeper, Task
+from chunkseg.runner.tasks import Chained
+from chunkseg.runner.thresholds import (
+    FrameThreshold,
+    frame_ranges,
+    frame_thresholds,
+)
+from chunkseg.storage.lookups import LookedUpRuns, Lookups
+from chunkseg.storage.output import KEPT, LABELS
+from chunkseg.storage.pyramids import PyramidSink
+from chunkseg.storage.records import Records
+from chunkseg.storage.runs import RunStore
+
+if TYPE_CHECKING:
+    from chunkseg.runner.lesson import Lesson
+
+R = TypeVar("R")
+Skip = set[tuple[int, int]]
+
+ATTEMPTS = 3
+
+_log = logging.getLogger("chunkseg")
+
+
+@dataclass
+class Group:
+    """The passes over one group of frames."""
+
+    lesson: Lesson
+    frames: range
+    seconds: Seconds = field(default_factory=dict)
+    kind: str = "frames"
+
+    @property
+    def folder(self) -> Path:
+        """Where its intermediates are."""
+        name = f"{self.kind}-{self.frames.start:06d}-{self.frames.stop:06d}"
+        return self.lesson.output.scratch / name
+
+    def run(self) -> None:
+        """Do the frames of the group; what of the scratch turns out damaged, again."""
+        self.folder.mkdir(exist_ok=True)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                content, table = self._passes()
+                break
+            except (FailedBlocksError, ScratchError) as error:
+                curable = isinstance(error, ScratchError) or error.scratch_only
+                if not curable or attempt == ATTEMPTS:
+                    raise
+                _log.warning("scratch is damaged; what is lost is computed again (%s)", error)
+        output = self.lesson.output
+        output.keep_group(self.frames, content, table)
+        if not output.keep_scratch:
+            shutil.rmtree(self.folder)
+
+    def _passes(self) -> tuple[dict[str, Any], pd.DataFrame | None]:
+        """Carry out the passes; return what is told of the frames, and their objects."""
+        self.facts = {frame: FrameFacts() for frame in self.frames}
+        self.seconds = {}
+        masking = self._masking()
+        seeds = self._seeds(masking)
+        table = None if seeds is None else self._labels(*self._objects(*seeds))
+        facts = [vars(self.facts[frame]) for frame in self.frames]
+        return {"frames": facts, "seconds": self.seconds}, table
+
+    def sweep(
+        self,
+        task: Task[R],
+        inputs: Sequence[Input],
+        kind: type[R],
+        skip: Skip | None = None,
+        sinks: Sequence[PyramidSink | RunStore | None] = (),
+    ) -> Records[R]:
+        """Sweep over the group's blocks, complete what they wrote, and return the records."""
+        lesson = self.lesson
+        sweeper: Sweeper[R] = Sweeper(lesson.grid, self.frames, lesson.execution, lesson.progress)
+        records = Records(kind, self.folder / "records" / task.name)
+        written = [sink for sink in sinks if sink is not None]
+        with timed(task.name, self.seconds):
+            sweeper.run(task, inputs, records, skip or (), written)
+            for number, sink in enumerate(written):
+                if isinstance(sink, PyramidSink):
+                    folder = self.folder / "levels" / f"{task.name}-{number}"
+                    coarsen(sink, self.frames, lesson.execution, lesson.progress, folder)
+        return records
+
+    def _scratch(self, name: str) -> RunStore:
+        return RunStore(self.folder / name)
+
+    def _masking(self) -> Masking:
+        """Find the thresholds, where they are not given."""
+        lesson, ndim = self.lesson, self.lesson.grid.ndim
+        self.empty: Skip = set()
+        if lesson.is_mask:
+            return Masking(None, {}, ndim)
+        blur = lesson.parameters.blur(lesson.spacing)
+        given = lesson.parameters.threshold
+        if given == "otsu":
+            thresholds = self._otsu(blur)
+        else:
+            if np.dtype(lesson.image.data.dtype).kind == "f":
+                frame_ranges(self.sweep, lesson.image, Chained(lesson.grid.frame, ()))
+            thresholds = dict.fromkeys(self.frames, given)
+        for frame, threshold in thresholds.items():
+            self.facts[frame].threshold = float(threshold)
+        return Masking(blur, thresholds, ndim)
+
+    def _otsu(self, blur: Blur) -> dict[int, Any]:
+        lesson = self.lesson
+        if lesson.parameters.threshold_scope == "movie":
+            found = {frame: lesson.movie[frame] for frame in self.frames}
+        else:
+            chained = Chained(lesson.grid.frame, (blur,))
+            found = frame_thresholds(self.sweep, lesson.image, chained)
+        for frame, threshold in found.items():
+            self.facts[frame].constant = threshold.constant
+            bins = threshold.histogram
+            self.facts[frame].histogram = {
+                "value": bins.centers.tolist(),
+                "count": bins.counts.tolist(),
+            }
+            self._note_empty(frame, threshold)
+        return {frame: threshold.threshold for frame, threshold in found.items()}
+
+    def _note_empty(self, frame: int, threshold: FrameThreshold) -> None:
+        """Note the blocks where nothing that erosion could see exceeds the threshold."""
+        grid = self.lesson.grid
+        erosion = self.lesson.parameters.erosion(self.lesson.spacing)
+        reach = (0,) * grid.ndim if erosion is None else erosion.halo
+        for block in grid.overlapping(grid.frame):
+            near = grid.overlapping(block.core.grow(reach, grid.frame))
+            if not any(threshold.exceeded(b.number) for b in near):
+                self.empty.add((frame, block.number))
+
+    def _seeds(self, masking: Masking) -> tuple[RunStore, dict[int, Components]] | None:
+        """Split the mask; None where only the mask is wanted."""
+        lesson = self.lesson
+        stop = lesson.until == "mask"
+        sink = None if stop else self._scratch("seeds")
+        rule = ComponentsPass(lesson.grid.ndim)
+        erosion = None if stop else lesson.parameters.erosion(lesson.spacing)
+        mask_sink = lesson.kept("mask", np.uint8)
+        task = SeedsTask(lesson.grid.frame, masking, erosion, rule, sink, mask_sink)
+        found = self.sweep(task, [lesson.image], SeedsRecord, self.empty, sinks=(sink, mask_sink))
+        masks = {}
+        for frame, group in found.frames():
+            masks[frame] = rule.merge(((b, r.mask) for b, r in group), lesson.grid)
+            self.facts[frame].counts["mask"] = masks[frame].count
+        for frame, group in found.frames():
+            foreground = sum(r.foreground for _, r in group)
+            self.facts[frame].foreground_fraction = foreground / lesson.grid.frame.size
+        if sink is None:
+            return None
+        seeds = masks
+        if erosion is not None:
+            seeds = {
+                frame: rule.merge(((b, r.seeds) for b, r in group), lesson.grid)
+                for frame, group in found.frames()
+            }
+        for frame, components in seeds.items():
+            self.facts[frame].counts["eroded"] = components.count
+        return sink, seeds
+
+    def _objects(
+        self, local: RunStore, seeds: dict[int, Components]
+    ) -> tuple[RunStore, dict[int, Components]]:
+        """Expand the seeds and find the objects."""
+        lesson = self.lesson
+        dtype = np.dtype(lesson.label_dtype(max(c.count for c in seeds.values())))
+        tables = {f: c.lookup(np.arange(1, c.count + 1, dtype=dtype)) for f, c in seeds.items()}
+        lookups = self._lookups("seeds", tables)
+        layout = lesson.frames.layout
+        source = LookedUpRuns(local, layout, lesson.grid, lookups)
+        expansion = lesson.parameters.expansion(lesson.spacing)
+        rule = ComponentsPass(lesson.grid.ndim, border=self._border(), sized=True)
+        names = [name for name in KEPT if name != "mask" and name in lesson.keep]
+        keep = {name: lesson.written(name, dtype) for name in names}
+        sink = self._scratch("objects")
+        task = ObjectsTask(lesson.grid.frame, expansion, rule, sink, keep)
+        skip = self._out_of_reach(seeds, expansion.halo)
+        found = self.sweep(
+            task, [Input(source, layout)], ComponentsRecord, skip, sinks=(sink, *keep.values())
+        )
+        return sink, {f: rule.merge(records, lesson.grid) for f, records in found.frames()}
+
+    def _border(self) -> Border | None:
+        parameters, spatial = self.lesson.parameters, self._spatial()
+        if not parameters.clear_border:
+            return None
+        wanted = parameters.clear_border_axes or spatial
+        return Border(tuple(i for i, dim in enumerate(spatial) if dim in wanted))
+
+    def _spatial(self) -> tuple[str, ...]:
+        frames = self.lesson.frames
+        return tuple(frames.dims[axis] for axis in frames.layout.spatial)
+
+    def _out_of_reach(self, seeds: dict[int, Components], halo: tuple[int, ...]) -> Skip:
+        """Blocks that no seed can reach."""
+        grid = self.lesson.grid
+        skip: Skip = set()
+        for frame, components in seeds.items():
+            for block in grid.overlapping(grid.frame):
+                near = grid.overlapping(block.core.grow(halo, grid.frame))
+                if not any(components.sizes[b.number] for b in near):
+                    skip.add((frame, block.number))
+        return skip
+
+    def _labels(self, local: RunStore, objects: dict[int, Components]) -> pd.DataFrame:
+        """Drop objects at the border, number the rest, write and measure them."""
+        lesson = self.lesson
+        kept = {f: self._kept(c) for f, c in objects.items()}
+        for frame, components in objects.items():
+            self._note_dropped(frame, components, kept[frame])
+        counts = {f: int(k.sum()) for f, k in kept.items()}
+        dtype = np.dtype(lesson.label_dtype(max(counts.values())))
+        numbers = {
+            f: c.lookup((np.cumsum(kept[f]) * kept[f]).astype(dtype)) for f, c in objects.items()
+        }
+        lookups = self._lookups("objects", numbers)
+        images, measures = lesson.intensities, lesson.measures.swept
+        sink = lesson.written(LABELS.removesuffix(".ome.zarr"), dtype)
+        task = LabelsTask(local, lookups, sink, measures, len(images))
+        skip = self._out_of_reach(objects, (0,) * lesson.grid.ndim)
+        found = self.sweep(task, images, LabelsRecord, skip, sinks=(sink,))
+        tables = {}
+        for frame, group in found.frames():
+            self.facts[frame].counts["expanded"] = objects[frame].count
+            self.facts[frame].counts["final"] = counts[frame]
+            records = sorted(((b.number, r) for b, r in group), key=itemgetter(0))
+            self.facts[frame].checksums = [record.checksum for _, record in records]
+            sums = measures.merge(record.measures for _, record in records)
+            tables[frame] = pd.DataFrame(measures.finish(sums))
+        if lesson.measures.rest is not None:
+            tables = self._with_rest(tables, lesson.measures.rest)
+        finished = [self._finished(frame, table) for frame, table in tables.items()]
+        return pd.concat(finished, ignore_index=True)
+
+    def _with_rest(
+        self, tables: dict[int, pd.DataFrame], measures: Measures
+    ) -> dict[int, pd.DataFrame]:
+        """Add what is measured of the label image that was written."""
+        lesson = self.lesson
+        layout = lesson.frames.layout
+        with timed("measure", self.seconds):
+            found = measure_frames(
+                Input(lesson.output.written_labels(), layout),
+                lesson.intensities,
+                measures,
+                grid=lesson.grid,
+                frames=self.frames,
+                execution=lesson.execution,
+                progress=lesson.progress,
+                folder=self.folder / "records" / "measure",
+            )
+        pairs = zip(tables.items(), found, strict=True)
+        return {frame: lesson.measures.joined(table, rest) for (frame, table), rest in pairs}
+
+    def _note_dropped(self, frame: int, objects: Components, kept: NDArray[np.bool_]) -> None:
+        """Note which objects are dropped, and why."""
+        shape = self.lesson.grid.shape
+        dropped = dropped_objects(objects, kept, self._spatial(), shape)
+        self.facts[frame].dropped_objects = dropped
+        self.facts[frame].dropped = dropped_counts(dropped)
+
+    def _kept(self, objects: Components) -> NDArray[np.bool_]:
+        """Which objects touch no border and have a size that is wanted."""
+        voxels = np.zeros(0, np.int64) if objects.voxels is None else objects.voxels
+        fitting = self.lesson.parameters.fitting(voxels, self.lesson.spacing)
+        return fitting & ~objects.touches
+
+    def _finished(self, frame: int, table: pd.DataFrame) -> pd.DataFrame:
+        """Add the columns in the image's unit, and the time point."""
+        frames = self.lesson.frames
+        unit = frames.units[frames.layout.spatial[0]]
+        if unit != PIXEL:
+            columns = physical_columns(table, self.lesson.spacing, unit_symbol(unit))
+            table = table.assign(**columns)
+        if frames.layout.looped:
+            table.insert(0, "t", frame)
+        return table
+
+    def _lookups(self, name: str, tables: dict[int, Any]) -> Lookups:
+        return Lookups.of(tables, self.folder / "lookups" / name)
