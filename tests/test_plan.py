@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 import chunkseg as cs
 from chunkseg.api import planning
 from chunkseg.cli import main
-from chunkseg.cli.allocator import use_one_arena
 from chunkseg.errors import MemoryLimitError, ParameterError
 from chunkseg.plan.blocks import (
     BLOCK_VOXELS,
@@ -243,8 +242,3 @@ def test_a_cache_is_limited_for_a_while() -> None:
     assert cache.kept("a") is None
     with cache.within(1000):
         assert cache.limit == 100
-
-
-def test_one_arena_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.platform", "other")
-    assert use_one_arena() is False

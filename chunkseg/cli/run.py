@@ -12,7 +12,6 @@ import xarray as xr
 
 from chunkseg.api.channels import channel_indices, channel_names
 from chunkseg.api.workflow import Workflow
-from chunkseg.cli.allocator import use_one_arena
 from chunkseg.cli.cluster import cluster_of
 from chunkseg.cli.messages import progress
 from chunkseg.cli.parser import WORKFLOW_OPTIONS
@@ -27,7 +26,6 @@ logger = logging.getLogger("chunkseg")
 
 def command(args: argparse.Namespace) -> int:
     """Run the workflow and print what came out."""
-    use_one_arena()
     workflow = chosen_workflow(args)
     image = opened(args)
     if not args.input_is_mask:
