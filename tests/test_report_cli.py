@@ -32,6 +32,15 @@ def args(tmp_path: Path) -> list[str]:
     return ["run", str(tmp_path / "s.npy"), "-o", str(tmp_path / "out"), *units, "--no-report"]
 
 
+def test_a_small_memory_limit_leaves_the_report_out(
+    args: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*args[:-1], "--memory-limit", "900MiB"]) == 0
+    said = f"no report within this memory limit; 'chunkseg report {tmp_path}/out' writes it\n"
+    assert capsys.readouterr().err.endswith(said)
+    assert not (tmp_path / "out" / "report.html").exists()
+
+
 @needs_extra
 def test_a_run_ends_in_a_report(
     args: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -48,11 +48,11 @@ def command(args: argparse.Namespace) -> int:
             progress=tell,
         )
     if args.json:
-        report = None if args.no_report else report_of(result)
+        report = None if args.no_report else report_of(result, args.memory_limit)
         say([json.dumps(result_facts(result, report), indent=1)])
         return 0
     say([*result_lines(result), *(time_lines(result) if args.verbose else [])])
-    report = None if args.no_report else report_of(result)
+    report = None if args.no_report else report_of(result, args.memory_limit)
     if report is not None:
         say(aligned([["report", str(report)]], first=len("written to")))
     return 0
