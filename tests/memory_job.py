@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import dask
@@ -12,7 +13,8 @@ import zarr
 
 import chunkseg as cs
 from chunkseg.api.facts import peak_memory
-from chunkseg.storage.cache import CHUNKS
+from chunkseg.runner import boxes, lesson, sweep
+from chunkseg.storage.cache import CHUNKS, ChunkCache
 
 TILE, CHUNK = (64, 256, 256), (32, 64, 64)
 
@@ -49,8 +51,11 @@ def steps(path: Path) -> int:
 if __name__ == "__main__":
     job, folder, tiles = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     make(folder / "stack.zarr", tiles)
-    # So few that both stacks fill it: how much is kept is a number of bytes, not asked here.
+    # Both stacks must fill what is bounded by a number: decoded chunks, and blocks of a region.
     CHUNKS.resize(2**23)
+    ChunkCache.within = lambda self, limit: nullcontext()  # type: ignore[method-assign]
+    for module in (sweep, lesson, boxes):
+        module.REGION_BLOCKS = 32  # type: ignore[attr-defined]
     # One block at a time: with two threads the peak depends on whether their blocks meet.
     with dask.config.set(scheduler="synchronous"):
         count = {"workflow": workflow, "steps": steps}[job](folder / "stack.zarr")

@@ -460,7 +460,7 @@ def test_the_command_line_is_light_to_import() -> None:
 
 
 def test_a_real_process(stack: str, tmp_path: Path) -> None:
-    command = [*ENTRY, "run", stack, "-o", "out", "--erosion-radius", "2"]
+    command = [*ENTRY, "run", stack, "-o", "out", "--erosion-radius", "2", "--no-report"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stdout.splitlines()[3].startswith("volume_um3  mean ")

@@ -10,6 +10,7 @@ import chunkseg as cs
 from chunkseg.api.radius import sweep_radius
 from chunkseg.cli import main
 from chunkseg.errors import ParameterError
+from chunkseg.report.extra import missing
 from tests.lesson import lesson
 
 
@@ -75,6 +76,6 @@ def test_the_command(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "radius" in said
     assert [line.split()[0] for line in said.splitlines()[1:4]] == ["0", "2", "4"]
-    png = (out / "planes.png").read_bytes()
-    assert png.startswith(b"\x89PNG")
+    if not missing():
+        assert (out / "planes.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "sweep.csv").exists()

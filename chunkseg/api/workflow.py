@@ -277,7 +277,7 @@ class Workflow(Parameters):
 
         Examples
         --------
-        >>> import chunkseg as cs
+        >>> import numpy as np, chunkseg as cs
         >>> image = np.zeros((512, 512, 512), np.uint8)
         >>> plan = cs.Workflow(sigma=3, erosion_radius=10).plan(image, "2GiB", workers=2)
         >>> plan.block_shape, plan.blocks, plan.fits
