@@ -77,7 +77,11 @@ def test_parameters_round_trip(tmp_path):
     [
         ("sigma = 3", FormatError, r"needs a table \[workflow\]"),
         ("[workflow]\nsigma = ", FormatError, "not valid TOML"),
-        ("[workflow]\nradius = 3", ParameterError, "unknown parameter 'radius'; there are units, sigma"),
+        (
+            "[workflow]\nradius = 3",
+            ParameterError,
+            "unknown parameter 'radius'; there are units, sigma",
+        ),
         ("[workflow]\nsigma = -3", ParameterError, "must not be negative"),
     ],
 )
