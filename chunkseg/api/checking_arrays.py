@@ -14,7 +14,6 @@ import pandas as pd
 
 from chunkseg.api.checks import FAILED, OK, Check, Subject, Tally, not_checked
 from chunkseg.errors import BlocksError, FormatError
-from chunkseg.geometry.units import PIXEL, unit_symbol
 from chunkseg.passes.components import Components, ComponentsPass
 from chunkseg.passes.consistency import (
     LabelsSeen,
@@ -26,7 +25,7 @@ from chunkseg.passes.consistency import (
     values_of,
 )
 from chunkseg.passes.measure import Measures, choose
-from chunkseg.passes.tables import physical_columns
+from chunkseg.passes.tables import with_physical
 from chunkseg.runner.boxes import Progress
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.lesson_measures import PROPERTIES
@@ -178,9 +177,7 @@ def _note_checksums(looked: Looked, tally: Tally) -> None:
     for block, seen in looked.records:
         known = looked.subject.frames[block.frame]["checksums"]
         if block.number >= len(known) or known[block.number] != seen.checksum:
-            spans = zip(block.core.start, block.core.stop, strict=True)
-            where = ", ".join(f"{a}:{b}" for a, b in spans)
-            text = f"block {block.number}, voxels [{where}], is not what was written"
+            text = f"block {block.number}, voxels [{block.core.spans}], is not what was written"
             tally.note("checksums", looked.subject.where(block.frame), text)
 
 
@@ -212,12 +209,8 @@ def _measures(subject: Subject) -> Measures:
 
 def _with_physical(subject: Subject, table: pd.DataFrame) -> pd.DataFrame:
     """Add the columns in the unit of the image."""
-    told = subject.run["input"]
-    unit = told["units"][subject.spatial[0]]
-    if unit == PIXEL:
-        return table
-    spacing = tuple(told["spacing"][dim] for dim in subject.spatial)
-    return table.assign(**physical_columns(table, spacing, unit_symbol(unit)))
+    unit = subject.run["input"]["units"][subject.spatial[0]]
+    return with_physical(table, subject.spacing, unit)
 
 
 def kept_checks(looked: Looked, name: str) -> list[Check]:

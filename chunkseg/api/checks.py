@@ -192,10 +192,7 @@ class Subject:
     @property
     def border(self) -> Border | None:
         """The border that objects must not touch; None where they may."""
-        if not self.parameters.clear_border:
-            return None
-        wanted = self.parameters.clear_border_axes or self.spatial
-        return Border(tuple(i for i, dim in enumerate(self.spatial) if dim in wanted))
+        return self.parameters.border(self.spatial)
 
     def where(self, frame: int) -> str:
         """Begin a message about a frame; with nothing where there is but one."""

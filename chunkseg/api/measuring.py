@@ -16,8 +16,8 @@ from chunkseg.api.measurement import measured
 from chunkseg.api.result import Result
 from chunkseg.errors import KindError, ParameterError, PixelError
 from chunkseg.geometry.calibration import spacing_of, unit_of
-from chunkseg.geometry.units import PIXEL, unit_symbol
-from chunkseg.passes.tables import physical_columns
+from chunkseg.geometry.units import PIXEL
+from chunkseg.passes.tables import with_physical
 from chunkseg.storage.claim import claim
 from chunkseg.storage.identity import Identity, canonical
 from chunkseg.storage.opening import open_image
@@ -131,9 +131,9 @@ def _with_physical(table: pd.DataFrame, labels: Any) -> pd.DataFrame:
     layout = Given.of(labels).layout
     spatial = [str(labels.dims[axis]) for axis in layout.spatial]
     unit = unit_of(labels, spatial)
-    if unit == PIXEL:
+    if unit == PIXEL:  # irregular coordinates are no matter then
         return table
-    return table.assign(**physical_columns(table, spacing_of(labels, spatial), unit_symbol(unit)))
+    return with_physical(table, spacing_of(labels, spatial), unit)
 
 
 def _facts(labels: Any, image: Any, properties: str | Sequence[str]) -> dict[str, Any]:

@@ -54,6 +54,11 @@ class Box:
         )
         return Box(start, stop)
 
+    @property
+    def spans(self) -> str:
+        """The box in words, as ``0:10, 5:20``."""
+        return ", ".join(f"{a}:{b}" for a, b in zip(self.start, self.stop, strict=True))
+
     def slices(self, origin: Sequence[int] | None = None) -> Slices:
         """Slices that cut this box out of an array whose first voxel is at ``origin``."""
         origin = origin if origin is not None else (0,) * len(self.start)

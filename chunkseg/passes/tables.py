@@ -12,14 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chunkseg.errors import ParameterError
+from chunkseg.geometry.units import PIXEL, unit_symbol
 
 SUMMARY = ("column", "unit", "count", "mean", "std", "range", "min", "max")
 
 
-def physical_columns(
-    table: pd.DataFrame, spacing: tuple[float, ...], symbol: str
-) -> dict[str, NDArray[Any]]:
-    """Volume (2-D: area) and centroid in a physical unit, with the unit in the columns' names.
+def with_physical(table: pd.DataFrame, spacing: tuple[float, ...], unit: str) -> pd.DataFrame:
+    """Add volume (2-D: area) and centroid in a physical unit, which is in the columns' names.
 
     Parameters
     ----------
@@ -27,9 +26,12 @@ def physical_columns(
         Measures in voxels; what it has of ``area`` and ``centroid`` is converted.
     spacing
         Voxel size along each axis.
-    symbol
-        The unit as it appears in names, as ``um``.
+    unit
+        Of the spacing, as ``micrometer``; with ``pixel`` nothing is added.
     """
+    if unit == PIXEL:
+        return table
+    symbol = unit_symbol(unit)
     size = f"volume_{symbol}3" if len(spacing) == 3 else f"area_{symbol}{len(spacing)}"
     columns: dict[str, NDArray[Any]] = {}
     if "area" in table:
@@ -37,7 +39,7 @@ def physical_columns(
     for axis, step in enumerate(spacing):
         if f"centroid-{axis}" in table:
             columns[f"centroid_{symbol}-{axis}"] = table[f"centroid-{axis}"].to_numpy() * step
-    return columns
+    return table.assign(**columns)
 
 
 def summarize(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.errors import FormatError, KindError, ParameterError, PathError
+from chunkseg.passes.components import Border
 from chunkseg.passes.steps import Blur, ErodeBall, Expand
 
 Spacing = tuple[float, ...]
@@ -135,6 +136,13 @@ class Parameters:
     def expansion(self, spacing: Spacing) -> Expand:
         """Expansion of labels in frames whose voxels have the given size."""
         return Expand(self.distance, spacing if self.units == PHYSICAL else (1.0,) * len(spacing))
+
+    def border(self, spatial: Sequence[str]) -> Border | None:
+        """Border that objects must not touch, in frames of the given axes; None where they may."""
+        if not self.clear_border:
+            return None
+        wanted = self.clear_border_axes or spatial
+        return Border(tuple(i for i, dim in enumerate(spatial) if dim in wanted))
 
     def fitting(self, voxels: NDArray[np.int64], spacing: Spacing) -> NDArray[np.bool_]:
         """Which objects have a size from ``min_size`` to ``max_size``, given their voxels."""

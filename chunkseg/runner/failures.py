@@ -14,9 +14,7 @@ SHOWN = 10
 
 def where(block: Block) -> str:
     """Say which block it is, as a user would look for it."""
-    core = block.core
-    spans = ", ".join(f"{a}:{b}" for a, b in zip(core.start, core.stop, strict=True))
-    return f"frame {block.frame}, voxels [{spans}]"
+    return f"frame {block.frame}, voxels [{block.core.spans}]"
 
 
 @dataclass(frozen=True)

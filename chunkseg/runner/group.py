@@ -20,12 +20,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chunkseg.errors import ScratchError
-from chunkseg.geometry.units import PIXEL, unit_symbol
-from chunkseg.passes.components import Border, Components, ComponentsPass, ComponentsRecord
+from chunkseg.passes.components import Components, ComponentsPass, ComponentsRecord
 from chunkseg.passes.dropping import dropped_counts, dropped_objects
 from chunkseg.passes.measure import Measures
 from chunkseg.passes.steps import Blur
-from chunkseg.passes.tables import physical_columns
+from chunkseg.passes.tables import with_physical
 from chunkseg.runner.coarsening import coarsen
 from chunkseg.runner.failures import FailedBlocksError
 from chunkseg.runner.lesson_tasks import (
@@ -213,7 +212,8 @@ class Group:
         layout = lesson.frames.layout
         source = LookedUpRuns(local, layout, lesson.grid, lookups)
         expansion = lesson.parameters.expansion(lesson.spacing)
-        rule = ComponentsPass(lesson.grid.ndim, border=self._border(), sized=True)
+        border = lesson.parameters.border(lesson.frames.spatial)
+        rule = ComponentsPass(lesson.grid.ndim, border=border, sized=True)
         names = [name for name in KEPT if name != "mask" and name in lesson.keep]
         keep = {name: lesson.written(name, dtype) for name in names}
         sink = self._scratch("objects")
@@ -223,17 +223,6 @@ class Group:
             task, [Input(source, layout)], ComponentsRecord, skip, sinks=(sink, *keep.values())
         )
         return sink, {f: rule.merge(records, lesson.grid) for f, records in found.frames()}
-
-    def _border(self) -> Border | None:
-        parameters, spatial = self.lesson.parameters, self._spatial()
-        if not parameters.clear_border:
-            return None
-        wanted = parameters.clear_border_axes or spatial
-        return Border(tuple(i for i, dim in enumerate(spatial) if dim in wanted))
-
-    def _spatial(self) -> tuple[str, ...]:
-        frames = self.lesson.frames
-        return tuple(frames.dims[axis] for axis in frames.layout.spatial)
 
     def _out_of_reach(self, seeds: dict[int, Components], halo: tuple[int, ...]) -> Skip:
         """Blocks that no seed can reach."""
@@ -299,7 +288,7 @@ class Group:
     def _note_dropped(self, frame: int, objects: Components, kept: NDArray[np.bool_]) -> None:
         """Note which objects are dropped, and why."""
         shape = self.lesson.grid.shape
-        dropped = dropped_objects(objects, kept, self._spatial(), shape)
+        dropped = dropped_objects(objects, kept, self.lesson.frames.spatial, shape)
         self.facts[frame].dropped_objects = dropped
         self.facts[frame].dropped = dropped_counts(dropped)
 
@@ -313,9 +302,7 @@ class Group:
         """Add the columns in the image's unit, and the time point."""
         frames = self.lesson.frames
         unit = frames.units[frames.layout.spatial[0]]
-        if unit != PIXEL:
-            columns = physical_columns(table, self.lesson.spacing, unit_symbol(unit))
-            table = table.assign(**columns)
+        table = with_physical(table, self.lesson.spacing, unit)
         if frames.layout.looped:
             table.insert(0, "t", frame)
         return table

@@ -146,7 +146,7 @@ class Lesson:
     @property
     def spacing(self) -> tuple[float, ...]:
         """Size of a voxel along each axis of a frame."""
-        return tuple(self.frames.spacing[axis] for axis in self.frames.layout.spatial)
+        return self.frames.voxel
 
     @cached_property
     def block(self) -> tuple[int, ...]:

@@ -112,7 +112,5 @@ def _told(
     if not wrong:
         return None
     (block, _), voxels = wrong[0], sum(n for _, n in wrong)
-    spans = zip(block.core.start, block.core.stop, strict=True)
-    where = ", ".join(f"{a}:{b}" for a, b in spans)
     frame = f"frame {block.frame}, " if len(frames) > 1 else ""
-    return f"level {level}: {voxels} voxels differ, the first in {frame}voxels [{where}]"
+    return f"level {level}: {voxels} voxels differ, the first in {frame}voxels [{block.core.spans}]"

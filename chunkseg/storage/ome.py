@@ -67,12 +67,20 @@ class Frames:
     version: Version = "0.5"
 
     @property
+    def spatial(self) -> tuple[str, ...]:
+        """Names of the spatial axes."""
+        return tuple(self.dims[axis] for axis in self.layout.spatial)
+
+    @property
+    def voxel(self) -> tuple[float, ...]:
+        """Size of a voxel along the spatial axes, whatever their units."""
+        return tuple(self.spacing[axis] for axis in self.layout.spatial)
+
+    @property
     def spatial_spacing(self) -> tuple[float, ...] | None:
         """Spacing along the spatial axes; None where they are not in one unit."""
-        axes = self.layout.spatial
-        if len({self.units[axis] for axis in axes}) > 1:
-            return None
-        return tuple(self.spacing[axis] for axis in axes)
+        one_unit = len({self.units[axis] for axis in self.layout.spatial}) <= 1
+        return self.voxel if one_unit else None
 
 
 def write_image_group(
