@@ -15,10 +15,10 @@ from chunkseg.geometry.boxes import Grid
 from chunkseg.geometry.layout import Layout
 from chunkseg.passes.measure import choose
 from chunkseg.runner import boxes, merging
-from chunkseg.runner.boxes import silent
 from chunkseg.runner.execution import Call, Execution, Failure
 from chunkseg.runner.failures import FailedBlocksError
 from chunkseg.runner.measuring import measure_frames
+from chunkseg.runner.progress import silent
 from chunkseg.runner.sweep import Input
 from tests.test_crops import Counting
 

@@ -17,8 +17,8 @@ from chunkseg.errors import ParameterError
 from chunkseg.geometry.boxes import Block, Grid
 from chunkseg.passes.measure import MeasureRecord, Measures, choose, merging
 from chunkseg.runner import merging as runner
-from chunkseg.runner.boxes import silent
 from chunkseg.runner.execution import Execution
+from chunkseg.runner.progress import silent
 from chunkseg.storage.records import Records
 from chunkseg.storage.rows import Filed, write_rows
 from tests.strategies import cuts

@@ -26,10 +26,10 @@ from chunkseg.passes.consistency import (
 )
 from chunkseg.passes.measure import Measures, choose
 from chunkseg.passes.tables import with_physical
-from chunkseg.runner.boxes import Progress
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.lesson_measures import PROPERTIES
 from chunkseg.runner.measuring import MeasureTask
+from chunkseg.runner.progress import Progress
 from chunkseg.runner.saving import levels_differ
 from chunkseg.runner.sweep import Input, Sweeper
 from chunkseg.runner.verifying import LookTask

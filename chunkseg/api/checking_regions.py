@@ -14,8 +14,9 @@ from chunkseg.errors import ChunksegError
 from chunkseg.passes.consistency import tables_differ
 from chunkseg.passes.recomputing import Recipe, RegionRecord
 from chunkseg.plan.parameters import PHYSICAL
-from chunkseg.runner.boxes import Progress, run_boxes
+from chunkseg.runner.boxes import run_boxes
 from chunkseg.runner.execution import Execution
+from chunkseg.runner.progress import Progress
 from chunkseg.runner.sweep import Input
 from chunkseg.runner.verifying import RegionTask, random_regions, region_shape
 from chunkseg.storage.output import TABLE

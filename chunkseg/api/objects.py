@@ -15,9 +15,9 @@ from chunkseg.api.given import Given
 from chunkseg.errors import ParameterError
 from chunkseg.passes.extra import Extra
 from chunkseg.passes.measure import Measures
-from chunkseg.runner.boxes import silent
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.measuring import measure_frames
+from chunkseg.runner.progress import silent
 from chunkseg.runner.sweep import Input
 
 

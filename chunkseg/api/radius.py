@@ -14,9 +14,10 @@ import pandas as pd
 from chunkseg.api.comparing import compare_masks
 from chunkseg.api.result import Result
 from chunkseg.api.run_input import Image
-from chunkseg.api.workflow import Progress, Workflow
+from chunkseg.api.workflow import Workflow
 from chunkseg.errors import ParameterError
 from chunkseg.passes.tables import default_column
+from chunkseg.runner.progress import Progress
 
 SHOWN = 3
 

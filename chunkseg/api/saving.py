@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -20,9 +20,9 @@ from chunkseg.geometry.calibration import AXES, spacing_of, unit_of
 from chunkseg.geometry.layout import Layout
 from chunkseg.geometry.pyramid import levels_of
 from chunkseg.passes.copying import Extremes, whole_range
-from chunkseg.runner.boxes import silent
 from chunkseg.runner.coarsening import coarsen
 from chunkseg.runner.execution import Execution
+from chunkseg.runner.progress import Progress, silent
 from chunkseg.runner.saving import SaveTask, copy_differs, levels_differ
 from chunkseg.runner.staging import needs_staging, stage
 from chunkseg.runner.sweep import Input, Sweeper
@@ -36,7 +36,6 @@ from chunkseg.storage.records import Records
 from chunkseg.storage.sources import View, as_dask, source_of
 
 Lengths: TypeAlias = int | Sequence[int] | Mapping[str, int]
-Progress: TypeAlias = Callable[[str, int, int], None]
 
 BLOCK_EDGE = {2: 4096, 3: 256}
 

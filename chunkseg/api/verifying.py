@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from chunkseg.api.checking_files import fact_checks, file_checks, input_check, t
 from chunkseg.api.checking_regions import region_checks
 from chunkseg.api.checks import Check, Subject, Verification, not_checked
 from chunkseg.errors import ParameterError
-from chunkseg.runner.boxes import silent
 from chunkseg.runner.execution import Execution
+from chunkseg.runner.progress import Progress, silent
 from chunkseg.storage.output import read_run
 
 REGIONS = 8
@@ -29,7 +28,7 @@ def verify(
     regions: int = REGIONS,
     seed: int | None = None,
     workers: int | None = None,
-    progress: Callable[[str, int, int], None] = silent,
+    progress: Progress = silent,
 ) -> Verification:
     """Verify the result of a run, out of core, without writing to its folder.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +41,7 @@ from chunkseg.runner.outcome import (
     histogram_table,
     timed,
 )
+from chunkseg.runner.progress import Progress, silent
 from chunkseg.runner.staging import needs_staging, stage
 from chunkseg.runner.sweep import Input
 from chunkseg.runner.workers import probe_shared, refuse_unshared
@@ -48,8 +49,6 @@ from chunkseg.storage.cache import CHUNKS
 from chunkseg.storage.claim import claim
 from chunkseg.storage.ome import parse_version
 from chunkseg.storage.places import local_path
-
-Progress = Callable[[str, int, int], None]
 
 _log = logging.getLogger("chunkseg")
 
@@ -237,7 +236,7 @@ class Workflow(Parameters):
                 keep=frozenset(kept),
                 until=until,
                 execution=planning.running(plan),
-                progress=progress or (lambda name, done, total: None),
+                progress=progress or silent,
             )
             with CHUNKS.within(plan.cache):
                 self._carry_out(lesson, opened)

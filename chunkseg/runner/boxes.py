@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from chunkseg.geometry.boxes import Block
 from chunkseg.runner.execution import Execution, Failure
 from chunkseg.runner.failures import FailedBlock, FailedBlocksError
+from chunkseg.runner.progress import Progress
 from chunkseg.runner.sweep import REGION_BLOCKS, Input, Task, block_call
 
 R = TypeVar("R")
 T = TypeVar("T")
-Progress: TypeAlias = Callable[[str, int, int], None]
-
-
-def silent(name: str, done: int, total: int) -> None:
-    """Tell nobody of the progress."""
 
 
 def run_boxes(
@@ -40,7 +36,7 @@ def run_boxes(
     execution
         Where tasks run.
     progress
-        Called as ``progress(name, done, total)``.
+        Who is told.
 
     Raises
     ------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from chunkseg.geometry.boxes import Block, Box
 from chunkseg.passes.counting import VoxelCount
 from chunkseg.runner.execution import Execution
+from chunkseg.runner.progress import Progress
 from chunkseg.runner.sweep import Input, Sweeper
 from chunkseg.storage.pyramids import Coarser, PyramidSink
 from chunkseg.storage.records import Records
@@ -46,7 +47,7 @@ def coarsen(
     pyramid: PyramidSink,
     frames: range,
     execution: Execution,
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
     folder: Path,
 ) -> None:
     """Make the levels of some frames that were not written with the full resolution.

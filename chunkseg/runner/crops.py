@@ -24,10 +24,11 @@ from chunkseg.passes.crops import Group, Objects, crop_slices, plan_crops, too_l
 from chunkseg.passes.extra import MISSING, Extra, extra_columns
 from chunkseg.passes.pieces import MEDIAN, from_pieces
 from chunkseg.plan.memory import machine_memory
-from chunkseg.runner.boxes import Progress, run_boxes, silent
+from chunkseg.runner.boxes import run_boxes
 from chunkseg.runner.cluster import threads_of
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.pieces import measure_pieces
+from chunkseg.runner.progress import Progress, silent
 from chunkseg.runner.sweep import Input
 from chunkseg.runner.workers import worker_memory
 from chunkseg.storage.sources import default_chunks

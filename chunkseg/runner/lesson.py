@@ -7,7 +7,7 @@ blocks have records, and all else (merges, look-up tables) follows from these.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -22,6 +22,7 @@ from chunkseg.runner.failures import FailedBlocksError
 from chunkseg.runner.group import Group
 from chunkseg.runner.lesson_measures import RunMeasures
 from chunkseg.runner.outcome import Seconds
+from chunkseg.runner.progress import Progress
 from chunkseg.runner.sweep import REGION_BLOCKS, Input, Sweeper
 from chunkseg.runner.tasks import Chained
 from chunkseg.runner.thresholds import (
@@ -78,7 +79,7 @@ class Lesson:
     keep: frozenset[str]
     until: str | None
     execution: Execution
-    progress: Callable[[str, int, int], None]
+    progress: Progress
     sinks: dict[str, PyramidSink] = field(default_factory=dict)
     seconds: Seconds = field(default_factory=dict)
 

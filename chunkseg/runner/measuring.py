@@ -16,10 +16,10 @@ from chunkseg.kernels.runs import label_runs
 from chunkseg.passes.crops import Objects
 from chunkseg.passes.extra import Extra
 from chunkseg.passes.measure import MeasureRecord, Measures, View
-from chunkseg.runner.boxes import Progress
 from chunkseg.runner.crops import task_budget, whole_object_columns
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.merging import Columns, merged_frames
+from chunkseg.runner.progress import Progress
 from chunkseg.runner.sweep import Input, Sweeper
 from chunkseg.storage.records import Records
 

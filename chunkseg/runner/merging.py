@@ -22,8 +22,8 @@ from chunkseg.errors import ParameterError
 from chunkseg.geometry.boxes import Block
 from chunkseg.passes.measure import MeasureRecord, Measures
 from chunkseg.passes.measure.merging import Held, Parts, label_ranges, sampled
-from chunkseg.runner.boxes import Progress
 from chunkseg.runner.execution import Call, Execution, Failure
+from chunkseg.runner.progress import Progress
 from chunkseg.storage.records import Records
 from chunkseg.storage.rows import Filed, write_rows
 

@@ -26,8 +26,9 @@ from chunkseg.passes.pieces import (
     merged,
     overlap,
 )
-from chunkseg.runner.boxes import Progress, run_boxes
+from chunkseg.runner.boxes import run_boxes
 from chunkseg.runner.execution import Execution
+from chunkseg.runner.progress import Progress
 from chunkseg.runner.sweep import Input
 
 

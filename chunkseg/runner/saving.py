@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,12 @@ from chunkseg.errors import BlocksError
 from chunkseg.geometry.boxes import Block, Box, Grid
 from chunkseg.passes.copying import Differing, Extremes, differing, extremes
 from chunkseg.runner.execution import Execution
+from chunkseg.runner.progress import Progress
 from chunkseg.runner.sweep import Input, Sweeper, Task
 from chunkseg.storage.arrays import BlockSink
 from chunkseg.storage.pyramids import Coarser, PyramidSink
 from chunkseg.storage.records import Records
 from chunkseg.storage.scratch import ScratchSource
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ memory when the workers are other processes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import dask.array as da
@@ -15,6 +15,7 @@ import dask.array as da
 from chunkseg.geometry.boxes import Grid, Shape
 from chunkseg.passes.counting import VoxelCount
 from chunkseg.runner.execution import Execution
+from chunkseg.runner.progress import Progress
 from chunkseg.runner.sweep import Input, Sweeper
 from chunkseg.runner.tasks import StoreTask
 from chunkseg.storage.arrays import Sink, create_array
@@ -52,7 +53,7 @@ def stage(
     image: Input,
     folder: Path,
     execution: Execution,
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> Input:
     """Copy an image into a folder, each stored unit decoded once, and return the copy."""
     data, layout = image.data, image.layout

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -22,6 +22,7 @@ from chunkseg.geometry.boxes import Block, Box, Grid, Slices
 from chunkseg.geometry.layout import Layout
 from chunkseg.runner.execution import Call, Execution, Failure
 from chunkseg.runner.failures import FailedBlock, FailedBlocksError, where
+from chunkseg.runner.progress import Progress, silent
 from chunkseg.storage.leaves import MemorySource, Source
 from chunkseg.storage.records import Records
 from chunkseg.storage.sources import source_of
@@ -120,13 +121,13 @@ class Sweeper(Generic[R]):
     execution
         Where tasks run.
     progress
-        Called as ``progress(pass name, blocks done, blocks in all)``.
+        Who is told.
     """
 
     grid: Grid
     frames: range
     execution: Execution
-    progress: Callable[[str, int, int], None] = field(default=lambda name, done, total: None)
+    progress: Progress = silent
 
     def run(
         self,

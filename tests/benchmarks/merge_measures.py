@@ -19,9 +19,9 @@ import numpy as np
 
 from chunkseg.geometry.boxes import Block, Grid
 from chunkseg.passes.measure import MeasureRecord, Measures, choose
-from chunkseg.runner.boxes import silent
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.merging import merged_frames
+from chunkseg.runner.progress import silent
 from chunkseg.storage.records import Records
 
 CHOICES: dict[str, list[str]] = {
