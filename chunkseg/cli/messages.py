@@ -11,20 +11,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+
+from chunkseg.runner.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich import progress as rich
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_WITHIN_A_PASS = 30.0
-
-
-class ProgressCall(Protocol):
-    """What a run tells about its passes: a name, the blocks done and how many there are."""
-
-    def __call__(self, pass_name: str, done: int, total: int) -> None:
-        """Tell that ``done`` of ``total`` blocks are done; 0 when a pass begins."""
 
 
 def one_line(text: str) -> str:
@@ -96,18 +91,17 @@ def logged(least: int = logging.INFO) -> Iterator[None]:
 
 
 @contextmanager
-def progress() -> Iterator[ProgressCall]:
+def progress() -> Iterator[Progress]:
     """Within it, what is called with the progress of passes is shown on stderr."""
     level = logging.getLogger("chunkseg").level
     if level > logging.INFO:
-        yield lambda pass_name, done, total: None
+        yield silent
         return
     if not sys.stderr.isatty():
         yield Lines(0.0 if level == logging.DEBUG else SECONDS_BETWEEN_LINES)
         return
     from rich import progress as rich
     from rich.console import Console
-    from rich.progress import Progress
 
     columns = (
         "{task.description:<10}",
@@ -117,16 +111,16 @@ def progress() -> Iterator[ProgressCall]:
         "left",
         rich.TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    with rich.Progress(*columns, console=Console(stderr=True)) as bars:
         yield Bars(bars)
 
 
 class Bars:
     """A bar for each pass, which starts again when the pass does."""
 
-    def __init__(self, bars: Progress) -> None:
+    def __init__(self, bars: rich.Progress) -> None:
         self._bars = bars
-        self._tasks: dict[str, TaskID] = {}
+        self._tasks: dict[str, rich.TaskID] = {}
 
     def __call__(self, pass_name: str, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` blocks are done."""
