@@ -19,7 +19,7 @@ import numpy as np
 import zarr
 
 import chunkseg as cs
-from chunkseg.api.facts import peak_memory
+from chunkseg.runner.resident import peak_memory
 from chunkseg.storage.cache import CHUNKS
 from tests.benchmarks.merge_measures import resident
 

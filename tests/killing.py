@@ -117,7 +117,7 @@ def contents(folder: Path) -> dict[str, Any]:
     return found
 
 
-TIMINGS = ("seconds", "peak_memory_bytes")
+TIMINGS = ("seconds", "pass_memory_bytes", "peak_memory_bytes")
 REPORT = "report.html"
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import zarr
 
 import chunkseg as cs
-from chunkseg.api.facts import peak_memory
 from chunkseg.runner import boxes, lesson, sweep
+from chunkseg.runner.resident import peak_memory
 from chunkseg.storage.cache import CHUNKS, ChunkCache
 
 TILE, CHUNK = (64, 256, 256), (32, 64, 64)

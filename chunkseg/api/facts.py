@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import math
 import platform
-import re
-import resource
-import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -20,7 +16,8 @@ from chunkseg.api.given import Given
 from chunkseg.passes.summaries import movie_summary
 from chunkseg.passes.tables import default_column, summarize
 from chunkseg.runner.lesson import Lesson
-from chunkseg.runner.outcome import Outcome
+from chunkseg.runner.outcome import Outcome, told_spent
+from chunkseg.runner.resident import peak_memory
 from chunkseg.storage.identity import TOGETHER, Identity
 from chunkseg.storage.ome import Frames
 from chunkseg.storage.opening import opened_with
@@ -45,7 +42,7 @@ def run_facts(
         "workers": lesson.execution.width,
         "frames": _frames(lesson, outcome),
         "warnings": warnings,
-        "seconds": outcome.seconds,
+        **told_spent(outcome.spent),
         "peak_memory_bytes": peak_memory(),
     }
 
@@ -54,21 +51,6 @@ def versions() -> dict[str, str]:
     """Versions of chunkseg, Python and the libraries that results depend on."""
     own = {"chunkseg": chunkseg.__version__, "python": platform.python_version()}
     return own | {name: version(name) for name in _LIBRARIES}
-
-
-def peak_memory() -> int:
-    """Peak resident memory of this process in bytes.
-
-    Linux has it as ``VmHWM``; ``ru_maxrss`` would start with the memory of the process
-    that started this one.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
-        if found:
-            return int(found.group(1)) * 1024
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def run_identity(

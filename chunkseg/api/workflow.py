@@ -7,47 +7,36 @@ import os
 from collections.abc import Collection, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import xarray as xr
 
 from chunkseg.api.channels import Channels, intensity_images
-from chunkseg.api.facts import run_facts, run_identity, summary_facts, warnings_of
-from chunkseg.api.given import Given
-from chunkseg.api.planning import Planning, check_plan, estimated
+from chunkseg.api.facts import run_facts, summary_facts, warnings_of
+from chunkseg.api.planning import check_plan, estimated
 from chunkseg.api.result import Result
-from chunkseg.api.run_input import (
-    Image,
-    check_image,
-    check_options,
-    frames_of,
-    input_of,
-    opened_image,
-)
+from chunkseg.api.run_input import Image, RunInput
 from chunkseg.errors import KindError, ParameterError, PathError, PixelError
-from chunkseg.geometry.boxes import Grid, Shape, add_halos
+from chunkseg.geometry.boxes import Grid
 from chunkseg.passes.summaries import frames_summary
 from chunkseg.plan.parameters import Parameters
 from chunkseg.plan.plan import Plan
 from chunkseg.plan.script import script
-from chunkseg.runner.execution import Execution
 from chunkseg.runner.lesson import Lesson
 from chunkseg.runner.lesson_measures import RunMeasures
 from chunkseg.runner.outcome import (
     Outcome,
-    Seconds,
-    add_seconds,
+    Spent,
+    add_spent,
     dropped_table,
     histogram_table,
     timed,
 )
 from chunkseg.runner.progress import Progress, silent
-from chunkseg.runner.staging import needs_staging, stage
-from chunkseg.runner.sweep import Input
+from chunkseg.runner.staging import stage
 from chunkseg.runner.workers import probe_shared, refuse_unshared
 from chunkseg.storage.cache import CHUNKS
 from chunkseg.storage.claim import claim
-from chunkseg.storage.ome import parse_version
 from chunkseg.storage.places import local_path
 
 _log = logging.getLogger("chunkseg")
@@ -194,31 +183,18 @@ class Workflow(Parameters):
             If some blocks could not be done, as for a corrupted input chunk; all else is, and the
             same call goes on once the cause is mended.
         """
-        check_options(keep, until, workers)
         path = local_path(out)
+        asked = RunInput.of(self, image, channel, input_is_mask, keep, until, workers, ome_version)
         chosen = intensity_images(image, intensity_channels)
-        opened = opened_image(image, channel)
-        check_image(self, opened, input_is_mask)
-        given = Given.of(opened)
-        frames = frames_of(opened, given.layout, parse_version(ome_version))
-        told: dict[str, Any] = {"until": until, "mask": input_is_mask, "OME-Zarr": frames.version}
-        if chosen is not None:
-            told["intensity channels"] = list(chosen)
-        kept = sorted({*keep, *(["mask"] if until == "mask" else [])})
-        identity = run_identity(self.as_dict(), opened, given, frames, keep=kept, **told)
-        source, execution = Input.of(given.data, given.layout), Execution(workers)
-        usual = [] if input_is_mask else [source]
-        intensities = usual if chosen is None else [input_of(i, given) for i in chosen.values()]
-        channels = None if chosen is None else tuple(chosen)
-        images, ndim = len(intensities), given.layout.ndim
-        measures = RunMeasures.of(self.properties, channels, images, ndim)
-        refuse_unshared([source, *intensities], execution.client)
-        spacing = tuple(frames.spacing[axis] for axis in frames.layout.spatial)
-        planning = Planning(self, source, spacing, execution, input_is_mask, until, kept)
+        names = None if chosen is None else tuple(chosen)
+        intensities, planning = asked.intensities(chosen), asked.planning
+        measures = RunMeasures.of(self.properties, names, len(intensities), asked.given.layout.ndim)
+        refuse_unshared([planning.image, *intensities], planning.execution.client)
         plan = planning.plan(block_shape, memory_limit)
         check_plan(plan, planning, memory_limit is not None)
         folder = Path(scratch).expanduser() if scratch is not None else None
         settings = {"block_shape": plan.block_shape}
+        identity = asked.identity(names)
         with claim(path, identity, settings, folder, overwrite, keep_scratch) as output:
             if output.standing == "complete":
                 _log.info("%s is complete already: nothing to do", path)
@@ -226,20 +202,20 @@ class Workflow(Parameters):
             plan = planning.plan(output.started.settings["block_shape"], memory_limit)
             lesson = Lesson(
                 parameters=self,
-                image=source,
+                image=planning.image,
                 is_mask=input_is_mask,
                 intensities=intensities,
                 measures=measures,
-                frames=frames,
-                grid=Grid.regular(given.layout.frame_shape, plan.block_shape),
+                frames=asked.frames,
+                grid=Grid.regular(plan.shape, plan.block_shape),
                 output=output,
-                keep=frozenset(kept),
+                keep=frozenset(planning.keep),
                 until=until,
                 execution=planning.running(plan),
                 progress=progress or silent,
             )
             with CHUNKS.within(plan.cache):
-                self._carry_out(lesson, opened)
+                self._carry_out(lesson, asked)
         return Result.open(path)
 
     def plan(
@@ -282,17 +258,9 @@ class Workflow(Parameters):
         >>> plan.block_shape, plan.blocks, plan.fits
         ((256, 256, 256), 8, True)
         """
-        check_options(keep, until, workers)
-        opened = opened_image(image, channel)
-        check_image(self, opened, input_is_mask)
-        given = Given.of(opened)
-        frames = frames_of(opened, given.layout)
-        spacing = tuple(frames.spacing[axis] for axis in frames.layout.spatial)
-        source = Input.of(given.data, given.layout)
-        execution = Execution(workers)
-        planning = Planning(self, source, spacing, execution, input_is_mask, until, keep)
-        found = planning.plan(block_shape, memory_limit)
-        return estimated(found, self, given, input_is_mask) if estimate else found
+        asked = RunInput.of(self, image, channel, input_is_mask, keep, until, workers)
+        found = asked.planning.plan(block_shape, memory_limit)
+        return estimated(found, self, asked.given, input_is_mask) if estimate else found
 
     def to_script(self, *, movie: bool = False) -> str:
         """Write the workflow as a plain scikit-image script, for images that fit in memory.
@@ -321,16 +289,15 @@ class Workflow(Parameters):
         rows = [f"<tr>{''.join(row)}</tr>" for row in cells]
         return f"<table><caption>chunkseg workflow</caption>{''.join(rows)}</table>"
 
-    def _carry_out(self, lesson: Lesson, image: xr.DataArray) -> None:
+    def _carry_out(self, lesson: Lesson, asked: RunInput) -> None:
         """Run the passes and complete the output; what refuses to begin leaves nothing behind."""
-        staging: Seconds = {}
+        staging: Spent = {}
         execution, output = lesson.execution, lesson.output
         try:
             if execution.client is not None:
                 for folder in {output.path, output.scratch}:
                     probe_shared(folder, execution.client)
-            halo = self._halo(lesson.spacing, lesson.is_mask)
-            if needs_staging(lesson.image, lesson.block, halo, execution):
+            if asked.planning.staged(lesson.block):
                 with timed("stage", staging):
                     into = output.scratch / f"input-{lesson.image.layout.frames}"
                     lesson.image = stage(lesson.image, into, execution, lesson.progress)
@@ -340,14 +307,9 @@ class Workflow(Parameters):
                 output.abandon()
             raise
         outcome = Outcome.gathered(output, lesson.groups())
-        add_seconds(outcome.seconds, staging)
-        add_seconds(outcome.seconds, lesson.seconds)
-        self._finish(lesson, outcome, image)
-
-    def _halo(self, spacing: tuple[float, ...], is_mask: bool) -> Shape:
-        erosion = self.erosion(spacing)
-        split = (0,) * len(spacing) if erosion is None else erosion.halo
-        return split if is_mask else add_halos(self.blur(spacing).halo, split)
+        add_spent(outcome.spent, staging)
+        add_spent(outcome.spent, lesson.spent)
+        self._finish(lesson, outcome, asked.image)
 
     def _finish(self, lesson: Lesson, outcome: Outcome, image: xr.DataArray) -> None:
         """Write the tables and what is told of the run."""

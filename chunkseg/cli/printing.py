@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from chunkseg.api.result import Result
-from chunkseg.report.words import number, seconds_text, size_text
+from chunkseg.report.words import memory_text, number, seconds_text, size_text
+from chunkseg.runner.outcome import MEMORY, spent_of, told_spent
 from chunkseg.storage.output import WRITTEN
 
 MOST_ROWS = 12
@@ -36,7 +37,7 @@ def result_facts(result: Result, report: Path | None) -> dict[str, Any]:
         "frames": [_defined(frame) for frame in frames],
         "summary": [_defined(row) for row in rows],
         "warnings": run["warnings"],
-        "seconds": run["seconds"],
+        **told_spent(spent_of(run)),
         "peak_memory_bytes": run["peak_memory_bytes"],
         "files": [name for name in WRITTEN if (result.path / name).exists()],
         "report": None if report is None else str(report),
@@ -49,10 +50,10 @@ def _defined(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def time_lines(result: Result) -> list[str]:
-    """Lines that tell the time of each pass, and the memory."""
+    """Lines that tell the time and memory of each pass, and the memory in all."""
     rows = [
-        [name, f"{seconds_text(s['wall'])}, CPU {seconds_text(s['cpu'])}"]
-        for name, s in result.run["seconds"].items()
+        [name, f"{seconds_text(s['wall'])}, CPU {seconds_text(s['cpu'])}, {memory_text(s[MEMORY])}"]
+        for name, s in spent_of(result.run).items()
     ]
     memory = ["memory", f"{size_text(result.run['peak_memory_bytes'])} at the peak"]
     return aligned([*rows, memory], first=len("written to"))

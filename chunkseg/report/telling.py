@@ -17,11 +17,13 @@ from chunkseg.passes.tables import column_unit, default_column
 from chunkseg.report.words import (
     column_title,
     length_unit,
+    memory_text,
     number,
     pretty_unit,
     seconds_text,
     size_text,
 )
+from chunkseg.runner.outcome import CLOCKS, MEMORY, spent_of
 
 Rows = list[tuple[str, ...]]
 
@@ -111,11 +113,18 @@ def input_rows(subject: Subject) -> Rows:
 
 
 def time_rows(subject: Subject) -> Rows:
-    """Wall and CPU time of each pass."""
-    seconds: Mapping[str, Mapping[str, float]] = subject.run["seconds"]
-    rows = [(name, seconds_text(s["wall"]), seconds_text(s["cpu"])) for name, s in seconds.items()]
-    total = [sum(s[clock] for s in seconds.values()) for clock in ("wall", "cpu")]
-    return [*rows, ("in all", *map(seconds_text, total))]
+    """Wall and CPU time of each pass, and the most memory that the process had in it."""
+    spent = spent_of(subject.run)
+    total = [sum(s[clock] for s in spent.values()) for clock in CLOCKS]
+    most = max((s[MEMORY] for s in spent.values()), default=0)
+    return [
+        *((name, *_seconds(s), memory_text(s[MEMORY])) for name, s in spent.items()),
+        ("in all", *map(seconds_text, total), memory_text(most)),
+    ]
+
+
+def _seconds(took: Mapping[str, float]) -> list[str]:
+    return [seconds_text(took[clock]) for clock in CLOCKS]
 
 
 def machine_rows(subject: Subject) -> Rows:

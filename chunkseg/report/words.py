@@ -103,6 +103,17 @@ def seconds_text(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def memory_text(size: float) -> str:
+    """Return an amount of memory for people; a dash where it is 0, since nobody looked.
+
+    Examples
+    --------
+    >>> memory_text(802_000_000.0), memory_text(0)
+    ('0.80 GB', '-')
+    """
+    return size_text(int(size)) if size else "-"
+
+
 def size_text(size: int) -> str:
     """Return a number of bytes for people, in decimal units.
 

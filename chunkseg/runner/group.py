@@ -36,7 +36,7 @@ from chunkseg.runner.lesson_tasks import (
     SeedsTask,
 )
 from chunkseg.runner.measuring import measure_frames
-from chunkseg.runner.outcome import FrameFacts, Seconds, timed
+from chunkseg.runner.outcome import FrameFacts, Spent, timed
 from chunkseg.runner.sweep import Input, Sweeper, Task
 from chunkseg.runner.tasks import Chained
 from chunkseg.runner.thresholds import (
@@ -67,7 +67,7 @@ class Group:
 
     lesson: Lesson
     frames: range
-    seconds: Seconds = field(default_factory=dict)
+    spent: Spent = field(default_factory=dict)
     kind: str = "frames"
 
     @property
@@ -96,12 +96,12 @@ class Group:
     def _passes(self) -> tuple[dict[str, Any], pd.DataFrame | None]:
         """Carry out the passes; return what is told of the frames, and their objects."""
         self.facts = {frame: FrameFacts() for frame in self.frames}
-        self.seconds = {}
+        self.spent = {}
         masking = self._masking()
         seeds = self._seeds(masking)
         table = None if seeds is None else self._labels(*self._objects(*seeds))
         facts = [vars(self.facts[frame]) for frame in self.frames]
-        return {"frames": facts, "seconds": self.seconds}, table
+        return {"frames": facts, "spent": self.spent}, table
 
     def sweep(
         self,
@@ -116,7 +116,7 @@ class Group:
         sweeper: Sweeper[R] = Sweeper(lesson.grid, self.frames, lesson.execution, lesson.progress)
         records = Records(kind, self.folder / "records" / task.name)
         written = [sink for sink in sinks if sink is not None]
-        with timed(task.name, self.seconds):
+        with timed(task.name, self.spent):
             sweeper.run(task, inputs, records, skip or (), written)
             for number, sink in enumerate(written):
                 if isinstance(sink, PyramidSink):
@@ -271,7 +271,7 @@ class Group:
         """Add what is measured of the label image that was written."""
         lesson = self.lesson
         layout = lesson.frames.layout
-        with timed("measure", self.seconds):
+        with timed("measure", self.spent):
             found = measure_frames(
                 Input(lesson.output.written_labels(), layout),
                 lesson.intensities,

@@ -21,7 +21,7 @@ from chunkseg.runner.execution import Execution
 from chunkseg.runner.failures import FailedBlocksError
 from chunkseg.runner.group import Group
 from chunkseg.runner.lesson_measures import RunMeasures
-from chunkseg.runner.outcome import Seconds
+from chunkseg.runner.outcome import Spent
 from chunkseg.runner.progress import Progress
 from chunkseg.runner.sweep import REGION_BLOCKS, Input, Sweeper
 from chunkseg.runner.tasks import Chained
@@ -64,8 +64,8 @@ class Lesson:
         Called as ``progress(pass, blocks done, blocks in all)``.
     sinks
         What was asked for of the arrays that are written.
-    seconds
-        Time spent by pass on what concerns all frames together.
+    spent
+        Time and memory by pass of what concerns all frames together.
     """
 
     parameters: Parameters
@@ -81,7 +81,7 @@ class Lesson:
     execution: Execution
     progress: Progress
     sinks: dict[str, PyramidSink] = field(default_factory=dict)
-    seconds: Seconds = field(default_factory=dict)
+    spent: Spent = field(default_factory=dict)
 
     def run(self) -> None:
         """Do all frames, a group of them at a time, but for those that are done.
@@ -140,7 +140,7 @@ class Lesson:
     @cached_property
     def movie(self) -> dict[int, FrameThreshold]:
         """One threshold of all frames; its sweeps come before those of any group."""
-        groups = [Group(self, frames, self.seconds, "movie") for frames in self.groups()]
+        groups = [Group(self, frames, self.spent, "movie") for frames in self.groups()]
         chained = Chained(self.grid.frame, (self.parameters.blur(self.spacing),))
         return movie_thresholds([group.sweep for group in groups], self.image, chained)
 

@@ -11,9 +11,14 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
+from chunkseg.runner.resident import watched
 from chunkseg.storage.output import Output
 
-Seconds: TypeAlias = dict[str, dict[str, float]]
+Spent: TypeAlias = dict[str, dict[str, float]]
+"""By pass: wall and CPU seconds, and the peak of resident memory in bytes."""
+
+CLOCKS = ("wall", "cpu")
+MEMORY = "memory"
 
 _BINS = ("frame", "value", "count")
 
@@ -64,20 +69,20 @@ class Outcome:
         Of each frame.
     table
         One row per object; None where nothing was measured.
-    seconds
-        Wall and CPU time by pass.
+    spent
+        Time and memory by pass.
     """
 
     facts: dict[int, FrameFacts]
     table: pd.DataFrame | None
-    seconds: Seconds
+    spent: Spent
 
     @classmethod
     def gathered(cls, output: Output, groups: Iterable[range]) -> Outcome:
         """Gather what was kept of all groups, and of the complete run that they add to."""
         facts: dict[int, FrameFacts] = {}
         tables: list[pd.DataFrame] = []
-        seconds: Seconds = {}
+        spent: Spent = {}
         former = output.former()
         if former is not None:
             run, table = former
@@ -85,15 +90,15 @@ class Outcome:
             _add_histograms(facts, output.former_histograms())
             _add_dropped(facts, output.former_dropped())
             tables += [] if table is None else [table]
-            add_seconds(seconds, run["seconds"])
+            add_spent(spent, spent_of(run))
         for frames in groups:
             kept = output.group(frames)
             assert kept is not None
             _add(facts, frames, kept["frames"])
-            add_seconds(seconds, kept["seconds"])
+            add_spent(spent, kept["spent"])
             if kept["table"] is not None:
                 tables.append(kept["table"])
-        return cls(facts, pd.concat(tables, ignore_index=True) if tables else None, seconds)
+        return cls(facts, pd.concat(tables, ignore_index=True) if tables else None, spent)
 
 
 def _add(facts: dict[int, FrameFacts], frames: range, contents: list[dict[str, Any]]) -> None:
@@ -148,18 +153,52 @@ def histogram_table(facts: Mapping[int, FrameFacts]) -> pd.DataFrame | None:
     return pd.concat(tables, ignore_index=True)[list(_BINS)] if tables else None
 
 
-def add_seconds(seconds: Seconds, more: Seconds) -> None:
-    """Add the time of some passes to that of others."""
-    for name, spent in more.items():
-        total = seconds.setdefault(name, {"wall": 0.0, "cpu": 0.0})
-        for clock in total:
-            total[clock] += spent[clock]
+def add_spent(spent: Spent, more: Spent) -> None:
+    """Add what some passes took to what others did: seconds add up, of memory the larger counts.
+
+    Examples
+    --------
+    >>> spent = {"range": {"wall": 1.0, "cpu": 2.0, "memory": 30}}
+    >>> add_spent(spent, {"range": {"wall": 2.0, "cpu": 2.0, "memory": 20}})
+    >>> spent
+    {'range': {'wall': 3.0, 'cpu': 4.0, 'memory': 30}}
+    """
+    for name, took in more.items():
+        total = spent.setdefault(name, {"wall": 0.0, "cpu": 0.0, MEMORY: 0})
+        for clock in CLOCKS:
+            total[clock] += took[clock]
+        total[MEMORY] = max(total[MEMORY], took[MEMORY])
+
+
+def told_spent(spent: Spent) -> dict[str, Any]:
+    """What ``run.json`` says of it: the seconds, and the memory, by pass.
+
+    Examples
+    --------
+    >>> told_spent({"range": {"wall": 1.0, "cpu": 2.0, "memory": 30}})
+    {'seconds': {'range': {'wall': 1.0, 'cpu': 2.0}}, 'pass_memory_bytes': {'range': 30}}
+    """
+    seconds = {name: {clock: s[clock] for clock in CLOCKS} for name, s in spent.items()}
+    return {"seconds": seconds, "pass_memory_bytes": {n: s[MEMORY] for n, s in spent.items()}}
+
+
+def spent_of(run: Mapping[str, Any]) -> Spent:
+    """What ``run.json`` says that passes took; memory is 0 where an older one does not say.
+
+    Examples
+    --------
+    >>> spent_of({"seconds": {"range": {"wall": 1.0, "cpu": 2.0}}})
+    {'range': {'wall': 1.0, 'cpu': 2.0, 'memory': 0}}
+    """
+    memory = run.get("pass_memory_bytes", {})
+    return {name: {**s, MEMORY: memory.get(name, 0)} for name, s in run["seconds"].items()}
 
 
 @contextmanager
-def timed(name: str, seconds: Seconds) -> Iterator[None]:
-    """Add the time spent to that of a pass: wall time, and CPU time of this process."""
+def timed(name: str, spent: Spent) -> Iterator[None]:
+    """Add what is spent to that of a pass: wall time, CPU time and memory of this process."""
     wall, cpu = time.perf_counter(), time.process_time()
-    yield
-    spent = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
-    add_seconds(seconds, {name: spent})
+    with watched() as peak:
+        yield
+    took = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+    add_spent(spent, {name: {**took, MEMORY: peak.bytes}})
