@@ -1,27 +1,96 @@
-"""What a workflow is given: opened, looked at before any work starts, its axes and calibration."""
+"""What a run is asked for: opened, checked before any work starts, and on what it is planned."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import xarray as xr
 
 from chunkseg.api.channels import one_channel
+from chunkseg.api.facts import run_identity
 from chunkseg.api.given import Given
+from chunkseg.api.planning import Planning
 from chunkseg.errors import KindError, ParameterError
 from chunkseg.geometry.calibration import spacing_of, unit_of
 from chunkseg.geometry.layout import Layout
 from chunkseg.geometry.units import PIXEL
 from chunkseg.plan.parameters import PHYSICAL, Parameters
+from chunkseg.runner.execution import Execution
 from chunkseg.runner.sweep import Input
-from chunkseg.storage.ome import Frames, Version
+from chunkseg.storage.identity import Identity
+from chunkseg.storage.ome import Frames, Version, parse_version
 from chunkseg.storage.opening import from_array, open_image
 from chunkseg.storage.output import KEPT
 
 Image: TypeAlias = str | os.PathLike[str] | Any
+
+
+@dataclass(frozen=True)
+class RunInput:
+    """An image that a workflow can be run on, and how.
+
+    Attributes
+    ----------
+    image
+        The image that is segmented: opened, of one channel.
+    given
+        The same as it is swept.
+    frames
+        Axes and calibration of what is written.
+    planning
+        What decides on the passes and the blocks.
+    """
+
+    image: xr.DataArray
+    given: Given
+    frames: Frames
+    planning: Planning
+
+    @classmethod
+    def of(
+        cls,
+        parameters: Parameters,
+        image: Image,
+        channel: str | int | None,
+        is_mask: bool,
+        keep: Collection[str],
+        until: str | None,
+        workers: int | None,
+        ome_version: str = "0.5",
+    ) -> RunInput:
+        """Open an image and check what is asked; all as for :meth:`chunkseg.Workflow.run`."""
+        check_options(keep, until, workers)
+        opened = opened_image(image, channel)
+        check_image(parameters, opened, is_mask)
+        given = Given.of(opened)
+        frames = frames_of(opened, given.layout, parse_version(ome_version))
+        spacing = tuple(frames.spacing[axis] for axis in frames.layout.spatial)
+        source, execution = Input.of(given.data, given.layout), Execution(workers)
+        kept = sorted({*keep, *(["mask"] if until == "mask" else [])})
+        planning = Planning(parameters, source, spacing, execution, is_mask, until, kept)
+        return cls(opened, given, frames, planning)
+
+    def intensities(self, chosen: Mapping[str, xr.DataArray] | None) -> list[Input]:
+        """Images whose intensities are measured: those chosen, or the one that is segmented."""
+        if chosen is None:
+            return [] if self.planning.is_mask else [self.planning.image]
+        what, layout = "image of intensities", self.given.layout
+        return [Input.of(self.given.aligned(image, what), layout) for image in chosen.values()]
+
+    def identity(self, channels: Collection[str] | None) -> Identity:
+        """Who the run is, with the names of the channels chosen for intensities."""
+        asked, version = self.planning, self.frames.version
+        told: dict[str, Any] = {"until": asked.until, "mask": asked.is_mask, "OME-Zarr": version}
+        if channels is not None:
+            told["intensity channels"] = list(channels)
+        workflow = asked.parameters.as_dict()
+        return run_identity(
+            workflow, self.image, self.given, self.frames, keep=list(asked.keep), **told
+        )
 
 
 def check_options(keep: Collection[str], until: str | None, workers: int | None) -> None:
@@ -105,11 +174,6 @@ def opened_image(image: Image, channel: str | int | None) -> xr.DataArray:
             )
         opened = opened.isel(c=0)
     return opened
-
-
-def input_of(image: xr.DataArray, like: Given) -> Input:
-    """Image of intensities beside the one that is segmented."""
-    return Input.of(like.aligned(image, "image of intensities"), like.layout)
 
 
 def frames_of(image: xr.DataArray, layout: Layout, version: Version = "0.5") -> Frames:
