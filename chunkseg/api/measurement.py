@@ -19,6 +19,7 @@ from chunkseg.passes import tables
 from chunkseg.passes.extra import extras_of
 from chunkseg.passes.measure import KINDS, choose
 from chunkseg.plan.memory import bytes_of
+from chunkseg.runner.progress import Progress, silent
 from chunkseg.storage.sources import source_of
 
 
@@ -126,10 +127,12 @@ def measured(
     scratch: Scratch = None,
     memory_limit: int | str | None = None,
     folder: Path | None = None,
+    progress: Progress = silent,
 ) -> pd.DataFrame:
     """Do :func:`regionprops_table`, with the sweep's records in files of a folder if one is given.
 
     The driver then holds some of the records at a time, and a sweep takes up those it finds there.
+    ``progress`` is told of each block; what it raises ends the measurement.
     """
     limit = None if memory_limit is None else bytes_of(memory_limit)
     given = Given.of(label_image, "label image")
@@ -146,7 +149,7 @@ def measured(
     if scratch is not None or again:
         into = kept(given, scratch, given.data.dtype, "regionprops_table")
         given = given if into is None else replace(given, data=written(given, into))
-    table = Measurement(given, images, measures, extras, limit, folder).table()
+    table = Measurement(given, images, measures, extras, limit, folder, progress).table()
     table.attrs["size_unit"] = _size_unit(given, spacing, lengths)
     return table
 

@@ -17,7 +17,7 @@ from chunkseg.passes.extra import Extra
 from chunkseg.passes.measure import Measures
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.measuring import measure_frames
-from chunkseg.runner.progress import silent
+from chunkseg.runner.progress import Progress, silent
 from chunkseg.runner.sweep import Input
 
 
@@ -39,6 +39,8 @@ class Measurement:
         Bytes that measuring whole objects may take at one time.
     folder
         Where the records of the sweep are kept, in files; None for memory.
+    progress
+        Who is told how far it is.
     """
 
     given: Given
@@ -47,6 +49,7 @@ class Measurement:
     extras: Sequence[Extra] = ()
     memory_limit: int | None = None
     folder: Path | None = None
+    progress: Progress = silent
 
     def table(self) -> pd.DataFrame:
         """Measure: one row per object, frame by frame, after a column for each looped axis."""
@@ -58,7 +61,7 @@ class Measurement:
             grid=given.grid,
             frames=range(given.layout.frames),
             execution=Execution(),
-            progress=silent,
+            progress=self.progress,
             extras=self.extras,
             memory_limit=self.memory_limit,
             folder=self.folder,
