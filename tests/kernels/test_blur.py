@@ -276,7 +276,7 @@ def test_parts_make_up_the_whole(block, mode):
     parts = [part.copy() for part in gaussian_parts(image, sigma, mode=mode, inner=inner)]
     if whole.size:
         assert_same(np.concatenate(parts).copy(), whole)
-    assert all(len(part) <= blur._PLANES for part in parts) or image.ndim < 3 or mode == "reflect"
+    assert all(len(part) <= blur.PLANES for part in parts) or image.ndim < 3 or mode == "reflect"
 
 
 def test_parts_share_their_memory():
