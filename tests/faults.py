@@ -16,6 +16,7 @@ import numpy as np
 
 from chunkseg.errors import KindError, ParameterError, PixelError
 from chunkseg.runner.calls import Call
+from chunkseg.runner.execution import Execution, Failure
 
 HANG = 3600
 
@@ -86,3 +87,17 @@ def table(folder: Path, *rows: Sequence[str]) -> list[Call]:
 def counts(folder: Path, calls: Sequence[Call]) -> list[int]:
     """How often each call was begun."""
     return [attempts(folder, number) for number in range(len(calls))]
+
+
+def check_attempts(execution: Execution, folder: Path) -> None:
+    """A call that raises is tried three times; the others go on and are called once."""
+    told: list[int] = []
+    calls = table(folder, [], ["raise"], ["read"] * 2, ["raise"] * 3, ["raise"] * 9, ["sleep"])
+    results = execution.compute(calls, told.append)
+    assert counts(folder, calls) == [1, 2, 3, 3, 3, 1]
+    assert [results[i] for i in (0, 1, 2, 5)] == [0, 1, 2, 5]
+    for failure in results[3:5]:
+        assert isinstance(failure, Failure)
+        assert isinstance(failure.error, OddError)
+        assert failure.attempts == 3
+    assert sum(told) == 6

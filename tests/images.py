@@ -51,3 +51,22 @@ def save_planes(folder: Path, names: list[str], pixels: np.ndarray[Any, Any] = S
     for name, plane in zip(names, pixels, strict=False):
         tifffile.imwrite(folder / name, plane)
     return folder
+
+
+def save_ome_set(folder: Path) -> Path:
+    """Write the first two planes as an OME-TIFF set, each file with the metadata of the whole."""
+    uuids = [f"urn:uuid:0000000{i}-0000-0000-0000-000000000000" for i in range(2)]
+    planes = "".join(
+        f'<TiffData FirstZ="{i}" IFD="0" PlaneCount="1">'
+        f'<UUID FileName="z{i}.ome.tif">{uuid}</UUID></TiffData>'
+        for i, uuid in enumerate(uuids)
+    )
+    for i, uuid in enumerate(uuids):
+        xml = (
+            '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="{uuid}"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" '
+            'Type="uint16" SizeX="24" SizeY="20" SizeZ="2" SizeC="1" SizeT="1">'
+            f'<Channel ID="Channel:0"/>{planes}</Pixels></Image></OME>'
+        )
+        tifffile.imwrite(folder / f"z{i}.ome.tif", STACK[i], description=xml, metadata=None)
+    return folder

@@ -26,8 +26,8 @@ from chunkseg.errors import (
 )
 from chunkseg.runner.calls import Call
 from chunkseg.runner.cluster import ClusterBackend
-from chunkseg.runner.execution import Execution, Failure
-from tests.faults import Faulty, OddError, attempts, counts, table
+from chunkseg.runner.execution import Execution
+from tests.faults import Faulty, attempts, check_attempts, counts, table
 
 distributed = pytest.importorskip("distributed")
 
@@ -85,18 +85,9 @@ def ignore(n: int) -> None:
 
 
 def test_attempts(client: Any, tmp_path: Path) -> None:
-    told: list[int] = []
-    calls = table(tmp_path, [], ["raise"], ["read"] * 2, ["raise"] * 3, ["raise"] * 9, ["sleep"])
     execution = on_cluster(client)
     assert execution.width == 2
-    results = execution.compute(calls, told.append)
-    assert counts(tmp_path, calls) == [1, 2, 3, 3, 3, 1]
-    assert [results[i] for i in (0, 1, 2, 5)] == [0, 1, 2, 5]
-    for failure in results[3:5]:
-        assert isinstance(failure, Failure)
-        assert isinstance(failure.error, OddError)
-        assert failure.attempts == 3
-    assert sum(told) == 6
+    check_attempts(execution, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ from chunkseg.errors import (
     StorageFullError,
 )
 from chunkseg.runner.calls import Call, listed, new_key
-from chunkseg.runner.execution import Execution, Failure, stall_seconds
-from tests.faults import Faulty, OddError, counts, table
+from chunkseg.runner.execution import Execution, stall_seconds
+from tests.faults import Faulty, OddError, check_attempts, counts, table
 
 
 def on_threads(workers: int = 2, **options: Any) -> Execution:
@@ -54,18 +54,8 @@ def test_results_come_in_order(tmp_path: Path) -> None:
 
 
 def test_attempts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A call that raises is tried three times; the others go on and are called once."""
-    told: list[int] = []
-    calls = table(tmp_path, [], ["raise"], ["read"] * 2, ["raise"] * 3, ["raise"] * 9, ["sleep"])
     with caplog.at_level(logging.WARNING, "chunkseg"):
-        results = on_threads().compute(calls, told.append)
-    assert counts(tmp_path, calls) == [1, 2, 3, 3, 3, 1]
-    assert [results[i] for i in (0, 1, 2, 5)] == [0, 1, 2, 5]
-    for failure in results[3:5]:
-        assert isinstance(failure, Failure)
-        assert isinstance(failure.error, OddError)
-        assert failure.attempts == 3
-    assert sum(told) == 6
+        check_attempts(on_threads(), tmp_path)
     said = [r.getMessage() for r in caplog.records]
     assert len(said) == 1 + 2 + 3 + 3
     assert "seeds, block 1: attempt 1 of 3 failed: OddError: odd; trying again" in said

@@ -21,7 +21,7 @@ from chunkseg.storage.formats.asked import Asked
 from chunkseg.storage.formats.folder import counted_by_words
 from chunkseg.storage.opening import from_array, open_image
 from chunkseg.storage.sources import FileSource, Stack, TiffSource, View, ZarrSource, source_of
-from tests.images import STACK, axes, save_ome, save_planes, scale, translation
+from tests.images import STACK, axes, save_ome, save_ome_set, save_planes, scale, translation
 
 UM = {"unit": "um"}
 
@@ -493,22 +493,7 @@ def test_pages_in_any_layout(tmp_path: Path, layout: str) -> None:
 
 
 def test_pages_of_several_files(tmp_path: Path) -> None:
-    """An OME-TIFF set: the metadata in the first file, a plane in each."""
-    uuids = [f"urn:uuid:0000000{i}-0000-0000-0000-000000000000" for i in range(2)]
-    planes = "".join(
-        f'<TiffData FirstZ="{i}" IFD="0" PlaneCount="1">'
-        f'<UUID FileName="z{i}.ome.tif">{uuid}</UUID></TiffData>'
-        for i, uuid in enumerate(uuids)
-    )
-    for i, uuid in enumerate(uuids):
-        xml = (
-            '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
-            f'UUID="{uuid}"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" '
-            'Type="uint16" SizeX="24" SizeY="20" SizeZ="2" SizeC="1" SizeT="1">'
-            f'<Channel ID="Channel:0"/>{planes}</Pixels></Image></OME>'
-        )
-        tifffile.imwrite(tmp_path / f"z{i}.ome.tif", STACK[i], description=xml, metadata=None)
-    image = open_image(tmp_path / "z0.ome.tif")
+    image = open_image(save_ome_set(tmp_path) / "z0.ome.tif")
     assert image.dims == ("z", "y", "x")
     assert_same(image, STACK[:2])
     (tmp_path / "z1.ome.tif").unlink()

@@ -22,7 +22,7 @@ from chunkseg.errors import FormatError, ParameterError, PathError
 from chunkseg.geometry.calibration import spacing_of, unit_of
 from chunkseg.storage.opening import open_image
 from chunkseg.storage.sources import source_of
-from tests.images import STACK, save_planes
+from tests.images import STACK, save_ome_set, save_planes
 
 # --- TIFF
 
@@ -352,20 +352,6 @@ def test_patterns_that_do_not_fit(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_one_set_of_ome_tiff(tmp_path: Path) -> None:
     """Each file tells the whole: not as many copies of it."""
-    uuids = [f"urn:uuid:0000000{i}-0000-0000-0000-000000000000" for i in range(2)]
-    planes = "".join(
-        f'<TiffData FirstZ="{i}" IFD="0" PlaneCount="1">'
-        f'<UUID FileName="z{i}.ome.tif">{uuid}</UUID></TiffData>'
-        for i, uuid in enumerate(uuids)
-    )
-    for i, uuid in enumerate(uuids):
-        xml = (
-            '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
-            f'UUID="{uuid}"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" '
-            'Type="uint16" SizeX="24" SizeY="20" SizeZ="2" SizeC="1" SizeT="1">'
-            f'<Channel ID="Channel:0"/>{planes}</Pixels></Image></OME>'
-        )
-        tifffile.imwrite(tmp_path / f"z{i}.ome.tif", STACK[i], description=xml, metadata=None)
-    opened = open_image(tmp_path)
+    opened = open_image(save_ome_set(tmp_path))
     assert opened.dims == ("z", "y", "x")
     np.testing.assert_array_equal(opened.values, STACK[:2])

@@ -7,7 +7,7 @@ across them. Axes without names are all spatial, as in scikit-image. Axes may co
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,11 @@ class Layout:
         return tuple(self.shape[i] for i in self.spatial)
 
     @property
+    def frame_size(self) -> int:
+        """Number of voxels of one frame."""
+        return math.prod(self.frame_shape)
+
+    @property
     def frames(self) -> int:
         """Number of frames."""
         return math.prod(self.loop_shape)
@@ -104,7 +109,3 @@ class Layout:
         results = np.stack([function(frame) for frame in flat])
         back = results.reshape(loops + results.shape[1:])
         return np.moveaxis(back, range(len(self.looped)), self.looped)
-
-    def loop_indices(self) -> Iterator[tuple[int, ...]]:
-        """Positions along the looped axes, frame by frame."""
-        return iter(np.ndindex(*self.loop_shape))
