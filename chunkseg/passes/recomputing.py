@@ -103,7 +103,7 @@ class Recipe:
             mask[core.slices(origin=masked.start)],
             seeds[inner],
             expanded[inner],
-            _inside(seeds, outer, self.frame),
+            inside(seeds, outer, self.frame),
         )
 
 
@@ -125,16 +125,16 @@ class Recomputed:
     whole: NDArray[np.bool_]
 
 
-def _inside(local: NDArray[np.int64], box: Box, frame: Box) -> NDArray[np.bool_]:
+def inside(local: NDArray[np.int64], box: Box, frame: Box) -> NDArray[np.bool_]:
     """Which local numbers do not touch a side of a box where the frame goes on."""
-    inside = np.ones(int(local.max(initial=0)) + 1, np.bool_)
+    found = np.ones(int(local.max(initial=0)) + 1, np.bool_)
     for axis, n in enumerate(frame.stop):
         if box.start[axis] > 0:
-            inside[np.take(local, 0, axis)] = False
+            found[np.take(local, 0, axis)] = False
         if box.stop[axis] < n:
-            inside[np.take(local, -1, axis)] = False
-    inside[0] = False
-    return inside
+            found[np.take(local, -1, axis)] = False
+    found[0] = False
+    return found
 
 
 @dataclass(frozen=True)
@@ -283,7 +283,7 @@ class _Pieces:
             for part in recipe.border.parts(core, recipe.frame):
                 touches[local[part]] = True
         _, seed = _ends(local, new.expanded)
-        whole = _inside(local, core, recipe.frame) & new.whole[seed]
+        whole = inside(local, core, recipe.frame) & new.whole[seed]
         touches[0] = False
         return cls(local, touches, whole)
 

@@ -1,0 +1,102 @@
+"""What the measure dock does: groups of measures of the objects of a layer, out of core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from chunkseg.api.measurement import measured
+from chunkseg.errors import IncompleteError, ParameterError
+from chunkseg.napari.described import Layer, dims_of, named, spacing_of_layer
+from chunkseg.napari.layers import KEY
+from chunkseg.napari.objects import Objects
+from chunkseg.passes.measure import choose
+from chunkseg.runner.progress import Progress, silent
+from chunkseg.storage.commit import committed
+from chunkseg.storage.site import TABLE
+
+GROUPS = {
+    "size": "Size",
+    "intensity": "Intensity",
+    "perimeter": "Perimeter",
+    "shape": "Shape",
+    "position": "Position",
+    "moments": "Moments",
+}
+ALWAYS = ("label", "centroid")
+
+
+def properties_of(
+    groups: Sequence[str], spacing: tuple[float, ...], has_image: bool
+) -> tuple[str, ...]:
+    """Properties of some groups, as far as they are defined; label and centroid come first.
+
+    Examples
+    --------
+    >>> properties_of(["perimeter"], (1.0, 1.0), False)
+    ('label', 'centroid', 'perimeter', 'perimeter_crofton')
+    """
+    chosen = [choose(name, spacing, None, has_image).properties for name in groups]
+    return tuple(dict.fromkeys([*ALWAYS, *(name for names in chosen for name in names)]))
+
+
+def measure(
+    labels: Layer,
+    image: Layer | None,
+    groups: Sequence[str],
+    *,
+    time: bool = False,
+    progress: Progress = silent,
+) -> Objects:
+    """Measure the objects of a labels layer, in units of its scale.
+
+    Parameters
+    ----------
+    labels, image
+        Layers; the image gives the intensities, and may be missing.
+    groups
+        Some of ``GROUPS``.
+    time
+        Whether the first of three axes is time.
+    progress
+        Who is told how far it is; what it raises ends the measurement.
+
+    Raises
+    ------
+    ParameterError
+        If only intensities are asked for and there is no image; whatever
+        :func:`chunkseg.regionprops_table` raises.
+    """
+    if image is None and list(groups) == ["intensity"]:
+        raise ParameterError("intensities need an image: choose one, or tick other measures")
+    dims = dims_of(labels, time)
+    spacing = spacing_of_layer(labels, dims)
+    intensities = None if image is None else named(image, time)
+    names = properties_of(groups, spacing, image is not None)
+    table = measured(named(labels, time), intensities, names, spacing, progress=progress)
+    return Objects(table, spacing)
+
+
+def known_objects(labels: Layer) -> Objects | None:
+    """Objects that the run has measured whose labels a layer shows; None for any other layer."""
+    run = labels.metadata.get(KEY, {}).get("run")
+    table = None if run is None else Path(run) / TABLE
+    if table is None or not table.is_file():
+        return None
+    return Objects(pd.read_parquet(table))
+
+
+def save_csv(objects: Objects | None, path: str | Path) -> None:
+    """Write a table as CSV, in its own order.
+
+    Raises
+    ------
+    IncompleteError
+        If nothing has been measured.
+    """
+    if objects is None:
+        raise IncompleteError("there is no table yet: press Measure first")
+    with committed(Path(path)) as partial:
+        objects.table.to_csv(partial, index=False)
