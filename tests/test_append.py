@@ -15,7 +15,7 @@ from chunkseg.errors import IncompleteError, OutputExistsError, PixelError
 from chunkseg.geometry.boxes import Grid
 from chunkseg.runner.lesson import Lesson
 from chunkseg.storage.ome import Frames
-from chunkseg.storage.output import STATE
+from chunkseg.storage.site import STATE
 from tests.blocks import Blocks, truncate
 from tests.killing import contents
 

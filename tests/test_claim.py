@@ -19,9 +19,9 @@ import zarr
 import chunkseg as cs
 from chunkseg.cli.entry import main
 from chunkseg.errors import BlocksError, BusyError, IncompleteError, OutputExistsError, PathError
-from chunkseg.storage import output
+from chunkseg.storage import site
 from chunkseg.storage.kept import Kept
-from chunkseg.storage.output import REMOVING, RUN, STATE, WRITTEN
+from chunkseg.storage.site import REMOVING, RUN, STATE, WRITTEN
 from tests.blocks import Blocks
 from tests.killing import contents
 
@@ -130,7 +130,7 @@ def test_overwriting_killed_in_the_middle(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(tmp_path)
-    remove = output._remove
+    remove = site.remove
 
     def killed(target: Path) -> None:
         if target.name == name:
@@ -138,7 +138,7 @@ def test_overwriting_killed_in_the_middle(
         remove(target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(output, "_remove", killed)
+        patch.setattr(site, "remove", killed)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path, OTHER, overwrite=True)
     assert (tmp_path / STATE / REMOVING).exists()

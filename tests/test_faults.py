@@ -22,8 +22,8 @@ from chunkseg.runner.execution import Execution
 from chunkseg.runner.group import ATTEMPTS
 from chunkseg.storage import commit
 from chunkseg.storage.arrays import Sink
-from chunkseg.storage.output import STATE
 from chunkseg.storage.runs import RunStore
+from chunkseg.storage.site import STATE
 from tests.blocks import Blocks, truncate
 from tests.killing import REPORT, contents
 

@@ -21,8 +21,8 @@ from chunkseg.errors import FormatError, IncompleteError, OutputExistsError, Par
 from chunkseg.report import extra, telling, words
 from chunkseg.report.extra import INSTALL, missing
 from chunkseg.report.methods import methods
-from chunkseg.storage.output import RUN
 from chunkseg.storage.reports import REPORT
+from chunkseg.storage.site import RUN
 
 pytestmark = pytest.mark.skipif(
     bool(missing()), reason=f"the extra report is not installed: {INSTALL}"

@@ -15,7 +15,7 @@ from chunkseg.cli import main
 from chunkseg.errors import PathError
 from chunkseg.storage import status as module
 from chunkseg.storage.lease import lease
-from chunkseg.storage.output import STATE
+from chunkseg.storage.site import STATE
 from chunkseg.storage.status import PassStatus, status
 
 MOVIE = cs.from_array(np.random.default_rng(0).random((3, 12, 24, 24), np.float32), dims="tzyx")

@@ -16,7 +16,7 @@ import chunkseg as cs
 from chunkseg.cli import main
 from chunkseg.errors import FormatError, IncompleteError, ParameterError
 from chunkseg.runner import verifying
-from chunkseg.storage.output import KEPT
+from chunkseg.storage.site import KEPT
 
 CENTRES = [(9, 9, 9), (9, 9, 17), (10, 22, 21), (8, 33, 12), (11, 30, 36), (9, 14, 35), (0, 40, 45)]
 

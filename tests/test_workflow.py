@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chunkseg as cs
-from chunkseg.storage.output import KEPT
+from chunkseg.storage.site import KEPT
 from tests.lesson import from_mask, lesson
 from tests.strategies import images, masks
 

@@ -21,7 +21,7 @@ from chunkseg.errors import (
     PathError,
     PixelError,
 )
-from chunkseg.storage.output import WRITTEN
+from chunkseg.storage.site import WRITTEN
 
 IMAGE = np.random.default_rng(0).integers(0, 99, (8, 20, 22)).astype(np.uint16)
 

@@ -33,9 +33,9 @@ from chunkseg.runner.progress import Progress
 from chunkseg.runner.saving import levels_differ
 from chunkseg.runner.sweep import Input, Sweeper
 from chunkseg.runner.verifying import LookTask
-from chunkseg.storage.output import TABLE
 from chunkseg.storage.pyramids import opened_pyramid
 from chunkseg.storage.records import Records
+from chunkseg.storage.site import TABLE
 from chunkseg.storage.written import kept_arrays, written_array
 
 OF_LABELS = {

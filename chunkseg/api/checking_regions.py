@@ -19,8 +19,8 @@ from chunkseg.runner.execution import Execution
 from chunkseg.runner.progress import Progress
 from chunkseg.runner.sweep import Input
 from chunkseg.runner.verifying import RegionTask, random_regions, region_shape
-from chunkseg.storage.output import TABLE
 from chunkseg.storage.scratch import ScratchSource
+from chunkseg.storage.site import TABLE
 from chunkseg.storage.written import written_array
 
 STEPS = {

@@ -17,7 +17,8 @@ from chunkseg.errors import IncompleteError
 from chunkseg.passes.summaries import frames_summary
 from chunkseg.passes.tables import summarize
 from chunkseg.storage.opening import open_image
-from chunkseg.storage.output import DROPPED, LABELS, TABLE, read_histograms, read_run
+from chunkseg.storage.output import read_histograms, read_run
+from chunkseg.storage.site import DROPPED, LABELS, TABLE
 
 if TYPE_CHECKING:
     from chunkseg.api.checks import Verification

@@ -24,7 +24,7 @@ from chunkseg.runner.sweep import Input
 from chunkseg.storage.identity import Identity
 from chunkseg.storage.ome import Frames, Version, parse_version
 from chunkseg.storage.opening import from_array, open_image
-from chunkseg.storage.output import KEPT
+from chunkseg.storage.site import KEPT
 
 Image: TypeAlias = str | os.PathLike[str] | Any
 

@@ -318,7 +318,7 @@ class Workflow(Parameters):
             _log.warning(text)
         run = run_facts(lesson, outcome, image, warnings)
         self.save(lesson.output.building() / "workflow.toml")
-        lesson.output.keep_histograms(histogram_table(outcome.facts))
+        lesson.output.keep_table("histograms", histogram_table(outcome.facts), csv=False)
         looped = bool(lesson.frames.layout.looped)
         lesson.output.keep_table("dropped", dropped_table(outcome.facts, looped))
         if outcome.table is None:

@@ -11,7 +11,7 @@ from typing import Any
 from chunkseg.api.result import Result
 from chunkseg.report.words import memory_text, number, seconds_text, size_text
 from chunkseg.runner.outcome import MEMORY, spent_of, told_spent
-from chunkseg.storage.output import WRITTEN
+from chunkseg.storage.site import WRITTEN
 
 MOST_ROWS = 12
 STATISTICS = ("mean", "std", "range", "min", "max")

@@ -10,7 +10,7 @@ from chunkseg.errors import ChunksegError
 from chunkseg.report.extra import missing
 from chunkseg.report.scenes import Scene, Stage
 from chunkseg.report.views import Budget
-from chunkseg.storage.output import TABLE
+from chunkseg.storage.site import TABLE
 
 ROWS = 5
 VOXELS = 8_000_000

@@ -24,8 +24,8 @@ from chunkseg.report.pictures import Picture
 from chunkseg.report.plots import plot_distribution, plot_histogram, plot_over_time
 from chunkseg.report.scenes import Stage
 from chunkseg.report.views import Budget
-from chunkseg.storage.output import TABLE, WRITTEN
 from chunkseg.storage.reports import GENERATOR, write_page
+from chunkseg.storage.site import TABLE, WRITTEN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,6 +111,7 @@ def _told(subject: Subject, table: pd.DataFrame | None) -> dict[str, Any]:
     run = subject.run
     return {
         "title": telling.title_of(subject),
+        "part": telling.part(subject),
         "headline": telling.headline(subject, table),
         "warnings": run["warnings"],
         "steps": telling.steps(subject),

@@ -1,8 +1,8 @@
 """The passes of the lesson over one group of frames.
 
-range -> histogram -> seeds -> objects -> labels, each a sweep over the blocks of the group's
-frames, with a merge of its records behind it. Intermediates live in the scratch folder of the group
-and go with it. Every pass reads the image itself and blurs anew what it needs.
+range -> seeds -> objects -> labels, each a sweep over the blocks of the group's frames, with a
+merge of its records behind it. Intermediates live in the scratch folder of the group and go with
+it. Every pass reads the image itself and blurs anew what it needs.
 """
 
 from __future__ import annotations
@@ -23,38 +23,31 @@ from chunkseg.errors import ScratchError
 from chunkseg.passes.components import Components, ComponentsPass, ComponentsRecord
 from chunkseg.passes.dropping import dropped_counts, dropped_objects
 from chunkseg.passes.measure import Measures
-from chunkseg.passes.steps import Blur
 from chunkseg.passes.tables import with_physical
+from chunkseg.runner.bundling import bundle
 from chunkseg.runner.coarsening import coarsen
 from chunkseg.runner.failures import FailedBlocksError
 from chunkseg.runner.lesson_tasks import (
     LabelsRecord,
     LabelsTask,
-    Masking,
     ObjectsTask,
-    SeedsRecord,
-    SeedsTask,
 )
 from chunkseg.runner.measuring import measure_frames
 from chunkseg.runner.outcome import FrameFacts, Spent, timed
-from chunkseg.runner.sweep import Input, Sweeper, Task
-from chunkseg.runner.tasks import Chained
-from chunkseg.runner.thresholds import (
-    FrameThreshold,
-    frame_ranges,
-    frame_thresholds,
-)
+from chunkseg.runner.seeding import Seeding
+from chunkseg.runner.sweep import Input, Skip, Sweeper, Task
+from chunkseg.storage.bundled import BundledSink
 from chunkseg.storage.lookups import LookedUpRuns, Lookups
-from chunkseg.storage.output import KEPT, LABELS
 from chunkseg.storage.pyramids import PyramidSink
 from chunkseg.storage.records import Records
 from chunkseg.storage.runs import RunStore
+from chunkseg.storage.site import KEPT, LABELS
 
 if TYPE_CHECKING:
     from chunkseg.runner.lesson import Lesson
 
 R = TypeVar("R")
-Skip = set[tuple[int, int]]
+ImageSink = PyramidSink | BundledSink
 
 ATTEMPTS = 3
 
@@ -97,8 +90,7 @@ class Group:
         """Carry out the passes; return what is told of the frames, and their objects."""
         self.facts = {frame: FrameFacts() for frame in self.frames}
         self.spent = {}
-        masking = self._masking()
-        seeds = self._seeds(masking)
+        seeds = Seeding(self).run()
         table = None if seeds is None else self._labels(*self._objects(*seeds))
         facts = [vars(self.facts[frame]) for frame in self.frames]
         return {"frames": facts, "spent": self.spent}, table
@@ -108,8 +100,8 @@ class Group:
         task: Task[R],
         inputs: Sequence[Input],
         kind: type[R],
-        skip: Skip | None = None,
-        sinks: Sequence[PyramidSink | RunStore | None] = (),
+        skip: Skip = (),
+        sinks: Sequence[ImageSink | RunStore | None] = (),
     ) -> Records[R]:
         """Sweep over the group's blocks, complete what they wrote, and return the records."""
         lesson = self.lesson
@@ -117,89 +109,25 @@ class Group:
         records = Records(kind, self.folder / "records" / task.name)
         written = [sink for sink in sinks if sink is not None]
         with timed(task.name, self.spent):
-            sweeper.run(task, inputs, records, skip or (), written)
+            sweeper.run(task, inputs, records, skip, written)
             for number, sink in enumerate(written):
+                folder = self.folder / "levels" / f"{task.name}-{number}"
                 if isinstance(sink, PyramidSink):
-                    folder = self.folder / "levels" / f"{task.name}-{number}"
                     coarsen(sink, self.frames, lesson.execution, lesson.progress, folder)
+                elif isinstance(sink, BundledSink):
+                    bundle(sink, self.frames, lesson.execution, lesson.progress, folder)
         return records
+
+    def image_sink(self, name: str, dtype: Any) -> ImageSink:
+        """Where blocks of an image go that is written; where frames are bundled, by scratch."""
+        lesson = self.lesson
+        pyramid = lesson.written(name, dtype)
+        if pyramid.bundle == 1:
+            return pyramid
+        return BundledSink.beside(self.folder / "single" / name, pyramid, lesson.block)
 
     def _scratch(self, name: str) -> RunStore:
         return RunStore(self.folder / name)
-
-    def _masking(self) -> Masking:
-        """Find the thresholds, where they are not given."""
-        lesson, ndim = self.lesson, self.lesson.grid.ndim
-        self.empty: Skip = set()
-        if lesson.is_mask:
-            return Masking(None, {}, ndim)
-        blur = lesson.parameters.blur(lesson.spacing)
-        given = lesson.parameters.threshold
-        if given == "otsu":
-            thresholds = self._otsu(blur)
-        else:
-            if np.dtype(lesson.image.data.dtype).kind == "f":
-                frame_ranges(self.sweep, lesson.image, Chained(lesson.grid.frame, ()))
-            thresholds = dict.fromkeys(self.frames, given)
-        for frame, threshold in thresholds.items():
-            self.facts[frame].threshold = float(threshold)
-        return Masking(blur, thresholds, ndim)
-
-    def _otsu(self, blur: Blur) -> dict[int, Any]:
-        lesson = self.lesson
-        if lesson.parameters.threshold_scope == "movie":
-            found = {frame: lesson.movie[frame] for frame in self.frames}
-        else:
-            chained = Chained(lesson.grid.frame, (blur,))
-            found = frame_thresholds(self.sweep, lesson.image, chained)
-        for frame, threshold in found.items():
-            self.facts[frame].constant = threshold.constant
-            bins = threshold.histogram
-            self.facts[frame].histogram = {
-                "value": bins.centers.tolist(),
-                "count": bins.counts.tolist(),
-            }
-            self._note_empty(frame, threshold)
-        return {frame: threshold.threshold for frame, threshold in found.items()}
-
-    def _note_empty(self, frame: int, threshold: FrameThreshold) -> None:
-        """Note the blocks where nothing that erosion could see exceeds the threshold."""
-        grid = self.lesson.grid
-        erosion = self.lesson.parameters.erosion(self.lesson.spacing)
-        reach = (0,) * grid.ndim if erosion is None else erosion.halo
-        for block in grid.overlapping(grid.frame):
-            near = grid.overlapping(block.core.grow(reach, grid.frame))
-            if not any(threshold.exceeded(b.number) for b in near):
-                self.empty.add((frame, block.number))
-
-    def _seeds(self, masking: Masking) -> tuple[RunStore, dict[int, Components]] | None:
-        """Split the mask; None where only the mask is wanted."""
-        lesson = self.lesson
-        stop = lesson.until == "mask"
-        sink = None if stop else self._scratch("seeds")
-        rule = ComponentsPass(lesson.grid.ndim)
-        erosion = None if stop else lesson.parameters.erosion(lesson.spacing)
-        mask_sink = lesson.kept("mask", np.uint8)
-        task = SeedsTask(lesson.grid.frame, masking, erosion, rule, sink, mask_sink)
-        found = self.sweep(task, [lesson.image], SeedsRecord, self.empty, sinks=(sink, mask_sink))
-        masks = {}
-        for frame, group in found.frames():
-            masks[frame] = rule.merge(((b, r.mask) for b, r in group), lesson.grid)
-            self.facts[frame].counts["mask"] = masks[frame].count
-        for frame, group in found.frames():
-            foreground = sum(r.foreground for _, r in group)
-            self.facts[frame].foreground_fraction = foreground / lesson.grid.frame.size
-        if sink is None:
-            return None
-        seeds = masks
-        if erosion is not None:
-            seeds = {
-                frame: rule.merge(((b, r.seeds) for b, r in group), lesson.grid)
-                for frame, group in found.frames()
-            }
-        for frame, components in seeds.items():
-            self.facts[frame].counts["eroded"] = components.count
-        return sink, seeds
 
     def _objects(
         self, local: RunStore, seeds: dict[int, Components]
@@ -215,7 +143,7 @@ class Group:
         border = lesson.parameters.border(lesson.frames.spatial)
         rule = ComponentsPass(lesson.grid.ndim, border=border, sized=True)
         names = [name for name in KEPT if name != "mask" and name in lesson.keep]
-        keep = {name: lesson.written(name, dtype) for name in names}
+        keep = {name: self.image_sink(name, dtype) for name in names}
         sink = self._scratch("objects")
         task = ObjectsTask(lesson.grid.frame, expansion, rule, sink, keep)
         skip = self._out_of_reach(seeds, expansion.halo)
@@ -227,7 +155,7 @@ class Group:
     def _out_of_reach(self, seeds: dict[int, Components], halo: tuple[int, ...]) -> Skip:
         """Blocks that no seed can reach."""
         grid = self.lesson.grid
-        skip: Skip = set()
+        skip = set()
         for frame, components in seeds.items():
             for block in grid.overlapping(grid.frame):
                 near = grid.overlapping(block.core.grow(halo, grid.frame))
@@ -248,7 +176,7 @@ class Group:
         }
         lookups = self._lookups("objects", numbers)
         images, measures = lesson.intensities, lesson.measures.swept
-        sink = lesson.written(LABELS.removesuffix(".ome.zarr"), dtype)
+        sink = self.image_sink(LABELS.removesuffix(".ome.zarr"), dtype)
         task = LabelsTask(local, lookups, sink, measures, len(images))
         skip = self._out_of_reach(objects, (0,) * lesson.grid.ndim)
         found = self.sweep(task, images, LabelsRecord, skip, sinks=(sink,))

@@ -32,23 +32,15 @@ from chunkseg.errors import OutputExistsError, PathError
 from chunkseg.storage.commit import file_digest
 from chunkseg.storage.identity import Identity
 from chunkseg.storage.lease import LEASE, lease
-from chunkseg.storage.output import (
+from chunkseg.storage.output import Output, read_run
+from chunkseg.storage.site import (
     FORMER,
     REMOVING,
     RUN,
     SCRATCH,
-    STATE,
     TABLE,
-    Output,
+    Site,
     Started,
-    clear_run,
-    publish,
-    read_run,
-    refuse_foreign,
-    remove_written,
-    restore,
-    take_former,
-    unfinished,
 )
 
 WAYS_OUT = (
@@ -78,23 +70,24 @@ def claim(
     PathError
         If the folder can't be made.
     """
-    done = None if overwrite or unfinished(path) else identity_at(path / RUN)
+    site = Site.of(path)
+    done = None if overwrite or site.unfinished else identity_at(path / RUN)
     if done is not None and done.same(identity):
-        yield _complete(path, done)
+        yield _complete(site, done)
         return
     if path.exists() and not path.is_dir():
         raise OutputExistsError(f"{path} is a file; give a folder for the output")
     created = not path.exists()
-    with lease(path / STATE):
+    with lease(site.state):
         try:
-            yield _Claim(path, identity, settings, scratch, keep_scratch).begin(overwrite)
+            yield Claim(site, identity, settings, scratch, keep_scratch).begin(overwrite)
         finally:
-            _tidy(path, created)
+            _tidy(site, created)
 
 
-def _tidy(path: Path, created: bool) -> None:
+def _tidy(site: Site, created: bool) -> None:
     """Remove the state folder if nothing is in it, and the folder if this run made it."""
-    state = path / STATE
+    path, state = site.place, site.state
     rest = {inside.name for inside in state.glob("*") if not inside.name.startswith(LEASE)}
     if not rest:
         shutil.rmtree(state, ignore_errors=True)
@@ -105,9 +98,9 @@ def _tidy(path: Path, created: bool) -> None:
         path.rmdir()
 
 
-def _complete(path: Path, identity: Identity) -> Output:
-    """Return a folder as one that needs nothing done."""
-    return Output(path, Started(identity, {}, path / STATE / SCRATCH), "complete")
+def _complete(site: Site, identity: Identity) -> Output:
+    """Return a place as one that needs nothing done."""
+    return Output(site, Started(identity, {}, site.state / SCRATCH), "complete")
 
 
 def identity_at(file: Path) -> Identity | None:
@@ -119,24 +112,30 @@ def identity_at(file: Path) -> Identity | None:
 
 
 @dataclass(frozen=True)
-class _Claim:
-    """A folder, and the run that would write it."""
+class Claim:
+    """A place, and the run that would write there."""
 
-    path: Path
+    site: Site
     identity: Identity
     settings: Mapping[str, Any]
     scratch: Path | None
     keep_scratch: bool
 
     @property
+    def path(self) -> Path:
+        """Place of the result."""
+        return self.site.place
+
+    @property
     def state(self) -> Path:
-        return self.path / STATE
+        """Folder of what is needed until the run is complete."""
+        return self.site.state
 
     def begin(self, overwrite: bool) -> Output:
-        """Find out how the folder stands, and prepare it."""
+        """Find out how the place stands, and prepare it."""
         if overwrite:
             self._check_own()
-            remove_written(self.path)
+            self.site.remove_written()
         self._finish_former()
         started = Started.read(self.state)
         if started is not None:
@@ -152,20 +151,20 @@ class _Claim:
 
         Frames that were being added are given up where the run is that of the complete ones.
         """
-        path, state = self.path, self.state
+        site, state = self.site, self.state
         if (state / REMOVING).exists():
-            remove_written(path)
+            site.remove_written()
         if (state / RUN).exists():
-            publish(path, self.keep_scratch)
-        started, complete = Started.read(state), identity_at(path / RUN)
+            site.publish(self.keep_scratch)
+        started, complete = Started.read(state), identity_at(site.place / RUN)
         if started is not None and started.identity == complete:
-            clear_run(path, self.keep_scratch)
+            site.clear(self.keep_scratch)
             return
         added_to = complete or identity_at(state / FORMER)
         lost = started is None and (state / FORMER).exists()
         adding = started is not None and started.first > 0
         if lost or (adding and added_to is not None and added_to.same(self.identity)):
-            restore(path)
+            site.restore()
 
     def _scratch(self) -> Path:
         if self.scratch is None:
@@ -173,13 +172,13 @@ class _Claim:
         return self.scratch.absolute() / f"chunkseg-{uuid.uuid4().hex[:12]}"
 
     def _new(self, started: Started) -> Output:
-        clear_run(self.path)
+        self.site.clear()
         _make(started.scratch)
         started.write(self.state)
         return self._output(started, "new")
 
     def _output(self, started: Started, standing: Literal["new", "resumed"]) -> Output:
-        return Output(self.path, started, standing, self.keep_scratch)
+        return Output(self.site, started, standing, self.keep_scratch)
 
     def _resumed(self, started: Started) -> Output:
         """Go on with an interrupted run, of as many frames or of more."""
@@ -191,9 +190,9 @@ class _Claim:
                 f"the same again to go on with it, {WAYS_OUT}"
             )
         if started.first:
-            take_former(path)
+            self.site.take_former()
         else:
-            refuse_foreign(path)
+            self.site.refuse_foreign()
         known = started.identity.updated(identity)
         if known != started.identity:
             started = replace(started, identity=known)
@@ -213,7 +212,7 @@ class _Claim:
                 f"{WAYS_OUT[0].upper()}{WAYS_OUT[1:]}"
             )
         if not former.grown(identity):
-            return _complete(path, identity)
+            return _complete(self.site, identity)
         run = read_run(path)
         if (path / TABLE).exists() and file_digest(path / TABLE) != run["sha256"][TABLE]:
             raise OutputExistsError(
@@ -221,7 +220,7 @@ class _Claim:
             )
         settings = {**self.settings, "block_shape": run["block_shape"]}
         output = self._new(Started(identity, settings, self._scratch(), len(former.frames)))
-        take_former(path)
+        self.site.take_former()
         return output
 
     def _check_own(self) -> None:
@@ -231,13 +230,13 @@ class _Claim:
         if any(file.exists() for file in taken_up) or (started is not None and started.first):
             return
         if not _by_chunkseg(self.path / RUN):
-            refuse_foreign(self.path)
+            self.site.refuse_foreign()
 
     def _check_new(self) -> None:
         """Refuse a folder with files of the names that a run writes."""
         if _by_chunkseg(self.path / RUN):
             raise OutputExistsError(f"{self.path / RUN} is damaged; {WAYS_OUT}")
-        refuse_foreign(self.path)
+        self.site.refuse_foreign()
 
 
 def _by_chunkseg(run: Path) -> bool:

@@ -25,9 +25,9 @@ from chunkseg.storage.commit import flush, flush_all, read_checked, write_checke
 from chunkseg.storage.identity import Identity
 from chunkseg.storage.lease import LEASE, lease
 from chunkseg.storage.ome import OWN, Frames, group_attributes, write_image_group
-from chunkseg.storage.output import STATE
 from chunkseg.storage.pyramids import PyramidSink, create_pyramid, opened_pyramid
 from chunkseg.storage.scratch import ScratchSource
+from chunkseg.storage.site import STATE
 
 T = TypeVar("T")
 

@@ -20,13 +20,13 @@ from chunkseg.errors import PathError
 from chunkseg.geometry.boxes import Grid
 from chunkseg.storage.claim import identity_at
 from chunkseg.storage.lease import HOLDER, held, holder
-from chunkseg.storage.output import FORMER, REMOVING, RUN, STATE, Started
 from chunkseg.storage.records import blocks_in
+from chunkseg.storage.site import FORMER, REMOVING, RUN, STATE, Started
 
 MOST_FILES = 5000
 State = Literal["complete", "running", "interrupted", "nothing"]
 STAGED = "stage"
-PASSES = (STAGED, "range", "histogram", "seeds", "objects", "labels")
+PASSES = (STAGED, "range", "histogram", "seeds", "seeds-again", "objects", "labels")
 _RECORDS = ("input-*/records", "frames-*/records/*")
 
 

@@ -15,8 +15,8 @@ import zarr
 from chunkseg.errors import FormatError
 from chunkseg.geometry.boxes import Shape
 from chunkseg.storage.commit import file_digest
-from chunkseg.storage.output import ARRAYS
 from chunkseg.storage.scratch import ScratchSource
+from chunkseg.storage.site import ARRAYS
 
 
 def missing_files(path: Path, run: Mapping[str, Any]) -> list[str]:
