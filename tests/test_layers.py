@@ -14,7 +14,7 @@ import chunkseg
 
 PACKAGE = Path(chunkseg.__file__).parent
 LAYERS = ["errors", "geometry", "kernels", "passes", "storage", "plan", "runner", "api", "report"]
-LAYERS += ["cli"]
+LAYERS += ["cli", "xarray"]
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 HOME = {
@@ -36,7 +36,7 @@ HOME = {
     "matplotlib": {"report"},
     "jinja2": {"report"},
     "PIL": {"report"},
-    "xarray": {"geometry", "storage", "runner", "api", "report", "cli"},
+    "xarray": {"geometry", "storage", "runner", "api", "report", "cli", "xarray"},
 }
 LONGEST = 60
 
