@@ -6,6 +6,7 @@ blocks have records, and all else (merges, look-up tables) follows from these.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,9 @@ import numpy as np
 
 from chunkseg.errors import IncompleteError
 from chunkseg.geometry.boxes import Grid
+from chunkseg.geometry.bundles import bundle_length, bundle_starts
 from chunkseg.plan.parameters import Parameters
+from chunkseg.runner.bundling import bundle_sweeper
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.failures import FailedBlocksError
 from chunkseg.runner.group import Group
@@ -30,8 +33,9 @@ from chunkseg.runner.thresholds import (
     movie_thresholds,
 )
 from chunkseg.storage.ome import Frames
-from chunkseg.storage.output import LABELS, Output
+from chunkseg.storage.output import Output
 from chunkseg.storage.pyramids import PyramidSink
+from chunkseg.storage.site import LABELS
 
 
 @dataclass
@@ -96,7 +100,7 @@ class Lesson:
         failed: list[FailedBlocksError] = []
         self._check_former()
         for frames in self.groups():
-            if self.output.group(frames) is None or not self._whole(frames):
+            if not self.output.has_group(frames) or not self._whole(frames):
                 try:
                     Group(self, frames).run()
                 except FailedBlocksError as error:
@@ -109,17 +113,24 @@ class Lesson:
 
     def _whole(self, frames: range) -> bool:
         """Whether the arrays of frames are there that an earlier process did."""
-        if self.output.standing != "resumed":
-            return True
+        return self.output.standing != "resumed" or self._intact(frames)
+
+    def _intact(self, frames: range) -> bool:
+        """Whether every chunk of some frames, or of their bundles, passes its checksum."""
         names = self.keep if self.until else {LABELS.removesuffix(".ome.zarr"), *self.keep}
         sinks = [self.output.known_array(n, self.frames, self.block) for n in sorted(names)]
         there = [sink.all_levels() for sink in sinks if sink is not None]
         sweeper: Sweeper[Any] = Sweeper(self.grid, frames, self.execution)
+        if self.bundle > 1:
+            sweeper = bundle_sweeper(self.grid.shape, frames, self.bundle, self.execution)
         return len(there) == len(sinks) and sweeper.whole(there)
 
     def _check_former(self) -> None:
+        """Refuse to add frames to damaged ones: those in a bundle with new ones are copied."""
         first = self.output.started.first
-        if first and not self._whole(range(first)):
+        resumed = self.output.standing == "resumed"
+        checked = range(0 if resumed else first - first % self.bundle, first)
+        if checked and not self._intact(checked):
             raise IncompleteError(
                 f"{self.output.state} holds damaged chunks of the first {first} frames, which were "
                 "complete; overwrite the run, or begin anew in another folder"
@@ -128,14 +139,18 @@ class Lesson:
     @property
     def any_done(self) -> bool:
         """Whether any group of frames is done."""
-        return any(self.output.group(frames) is not None for frames in self.groups())
+        return any(map(self.output.has_group, self.groups()))
 
     def groups(self) -> Iterator[range]:
-        """Frames that are done together: many small ones, or one that is large."""
-        total = self.frames.layout.frames
-        size = max(1, REGION_BLOCKS // len(self.grid))
-        for first in range(self.output.started.first, total, size):
-            yield range(first, min(first + size, total))
+        """Frames that are done together: many small ones, in whole bundles, or one that is large.
+
+        Where frames are added, the first of these groups may begin within a bundle.
+        """
+        first, total = self.output.started.first, self.frames.layout.frames
+        size = max(1, REGION_BLOCKS // len(self.grid) // self.bundle) * self.bundle
+        begins = [first, *bundle_starts(range(first + size, total), size)]
+        for begin, end in itertools.pairwise([*begins, total]):
+            yield range(begin, end)
 
     @cached_property
     def movie(self) -> dict[int, FrameThreshold]:
@@ -150,15 +165,14 @@ class Lesson:
         return self.frames.voxel
 
     @cached_property
+    def bundle(self) -> int:
+        """Frames per file of what is written."""
+        return bundle_length(self.frames.layout)
+
+    @cached_property
     def block(self) -> tuple[int, ...]:
         """Shape of a block that is not cut by the frame's edge."""
         return self.grid.block((0,) * self.grid.ndim).core.shape
-
-    def kept(self, name: str, dtype: Any) -> PyramidSink | None:
-        """Where an intermediate goes that the user wants kept; None where not."""
-        if name not in self.keep:
-            return None
-        return self.written(name, dtype)
 
     def written(self, name: str, dtype: Any) -> PyramidSink:
         """Array of the output, created when it is first asked for."""

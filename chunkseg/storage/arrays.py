@@ -1,7 +1,8 @@
 """Zarr arrays that chunkseg writes: whole chunks only, each by one task, with checksums.
 
 A block is written by the one task that computes it and is made of whole chunks, so that no two
-tasks ever touch one chunk and no chunk is ever read back to be completed. Every chunk carries a
+tasks ever touch one chunk and no chunk is ever read back to be completed. Where a file holds a
+bundle of frames, one task writes the frames of a bundle together. Every chunk carries a
 CRC32C (of zarr 2 the checksum of Zstandard), so that a flipped bit is an error when read and never
 a silent change. Chunks of background are stored like others: an absent chunk is a chunk that was
 not written.
@@ -21,7 +22,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
-from zarr.storage import LocalStore
+from zarr.storage import LocalStore, MemoryStore, StorePath
 
 from chunkseg.geometry.boxes import Box, Shape, Slices
 from chunkseg.geometry.layout import Layout
@@ -52,11 +53,36 @@ class Stored:
     chunks, shards
         Along the spatial axes, as far as blocks allow: they are made of whole chunks, and of whole
         shards; by default chunks as blocks suggest them, and no shards.
+    bundle
+        Frames per file; if several, a file is a shard with chunks of single frames (zarr 2: a
+        chunk of all of them), and ``shards`` does not count.
     """
 
     zarr_format: Literal[2, 3] = 3
     chunks: Shape | None = None
     shards: Shape | None = None
+    bundle: int = 1
+
+    def whole(self, layout: Layout, block: Shape) -> tuple[Shape, Shape | None]:
+        """Shapes of the chunks and the shards of an array, along all of its axes.
+
+        Examples
+        --------
+        >>> movie = Layout.of((1000, 300, 200), "tyx")
+        >>> Stored().whole(movie, (150, 200))
+        ((1, 150, 200), None)
+        >>> Stored(bundle=64).whole(movie, (128, 200))
+        ((1, 128, 200), (64, 384, 200))
+        >>> Stored(2, bundle=64).whole(movie, (128, 200))
+        ((64, 128, 200), None)
+        """
+        chunks, shards = self.shapes(block, layout.frame_shape)
+        if self.bundle == 1:
+            return layout.per_axis(chunks, 1), shards and layout.per_axis(shards, 1)
+        if self.zarr_format == 2:
+            return layout.per_axis(chunks, self.bundle), None
+        covering = [-(-n // c) * c for n, c in zip(layout.frame_shape, chunks, strict=True)]
+        return layout.per_axis(chunks, 1), layout.per_axis(covering, self.bundle)
 
     def shapes(self, block: Shape, frame: Shape) -> tuple[Shape, Shape | None]:
         """Shapes of the chunks and the shards that blocks of a frame are stored in.
@@ -118,7 +144,7 @@ def create_array(
     path
         Folder of the array; its parents are made.
     layout
-        Shape and roles of the axes; a chunk spans one frame only.
+        Shape and roles of the axes; a chunk spans one frame only, unless frames are bundled.
     block
         Shape of the blocks that will be written, along the spatial axes.
     dtype
@@ -131,9 +157,7 @@ def create_array(
         Version of zarr, chunks and shards; by default version 3 in chunks that suit the block.
     """
     stored = stored or Stored()
-    inner, outer = stored.shapes(tuple(block), layout.frame_shape)
-    chunks = layout.per_axis(inner, 1)
-    shards = None if outer is None else layout.per_axis(outer, 1)
+    chunks, shards = stored.whole(layout, tuple(block))
     if not continues(path, chunks, dtype, shards, stored.zarr_format):
         _clear(path)
     documents: dict[str, Any] = {}
@@ -178,12 +202,18 @@ def _checksummed(array: zarr.Array[Any]) -> zarr.Array[Any]:
 
     In the metadata of zarr 2 some readers (zarrs) do not accept a word about it.
     """
-    content: Any = array.metadata.to_dict()
-    if content["zarr_format"] == 3:
+    if array.metadata.zarr_format == 3:
         return array
-    content["compressor"] = {"id": "zstd", "level": 1, "checksum": True}
-    config = array.async_array.config
-    return zarr.Array(zarr.AsyncArray(content, array.store_path, config))
+    compressor = {"id": "zstd", "level": 1, "checksum": True}
+    return _rewritten(array, {"compressor": compressor}, array.store_path)
+
+
+def _rewritten(
+    array: zarr.Array[Any], changes: Mapping[str, Any], where: StorePath
+) -> zarr.Array[Any]:
+    """Return an array with other metadata than are stored, or stored elsewhere."""
+    content: Any = {**array.metadata.to_dict(), **changes}
+    return zarr.Array(zarr.AsyncArray(content, where, array.async_array.config))
 
 
 def _clear(path: Path) -> None:
@@ -219,6 +249,19 @@ def opened_array(path: Path) -> zarr.Array[Any]:
     return zarr.open_array(str(path), mode="r+").with_config({"write_empty_chunks": True})
 
 
+def shorten(path: Path, frames: int) -> None:
+    """Let an array of a movie have its first frames only; may be taken up again at any point."""
+    array = _checksummed(opened_array(path))
+    array.resize((frames, *array.shape[1:]))
+    sink = Sink(array, Layout(array.shape, (0,), tuple(range(1, array.ndim))))
+    for folder in chunk_folder(path).iterdir():
+        if folder.name.isdigit() and int(folder.name) * sink.bundle >= frames:
+            shutil.rmtree(folder)
+    last = frames - frames % sink.bundle
+    if last < frames and sink.intact(last, Box.whole(sink.layout.frame_shape)):
+        sink.write_bundle(last, np.asarray(array[last:]))
+
+
 @dataclass(frozen=True, slots=True)
 class Sink:
     """Where the blocks of one array go."""
@@ -226,19 +269,44 @@ class Sink:
     array: zarr.Array[Any]
     layout: Layout
 
+    @property
+    def bundle(self) -> int:
+        """Frames per file."""
+        return write_unit(self.array)[0] if self.layout.looped else 1
+
     def write(self, frame: int, box: Box, data: NDArray[Any]) -> None:
         """Write a block of one frame; of whole chunks (shards), and losing nothing by a cast."""
         units = write_unit(self.array)
         for axis, a, b in zip(self.layout.spatial, box.start, box.stop, strict=True):
             unit, end = units[axis], self.array.shape[axis]
-            if a % unit or (b % unit and b != end):
+            if a % unit or (b % unit and b != end) or self.bundle > 1:
                 raise AssertionError(f"block {box} is not made of whole chunks {units}")
         data = data.astype(self.array.dtype, casting="safe", copy=False)
         self.array[self.layout.slices(frame, box)] = self.layout.give_frame(data)
 
+    def write_bundle(self, first: int, frames: NDArray[Any]) -> None:
+        """Write the frames of one bundle in place of what is there.
+
+        They are encoded in memory, so that a file is replaced at once and nothing of it is read.
+        """
+        whole = np.zeros((self.bundle, *frames.shape[1:]), self.array.dtype)
+        whole[: len(frames)] = frames
+        documents: dict[str, Any] = {}
+        shape = (first + self.bundle, *frames.shape[1:])
+        there = StorePath(MemoryStore(documents))
+        _rewritten(self.array, {"shape": shape}, there)[first:] = whole
+        folder = _folder(self.array)
+        for key, content in documents.items():
+            (folder / key).parent.mkdir(parents=True, exist_ok=True)
+            with committed(folder / key) as partial:
+                partial.write_bytes(content.to_bytes())
+
     def intact(self, frame: int, box: Box) -> bool:
-        """Whether every chunk of a block is there and passes its checksum."""
+        """Whether every chunk of a block, or of the bundle that it begins, passes its checksum."""
         slices = self.layout.slices(frame, box)
+        if self.bundle > 1:
+            last = min(frame + self.bundle, self.array.shape[0])
+            slices = (slice(frame, last), *slices[1:])
         if missing_chunks(self.array, slices):
             return False
         try:
@@ -251,6 +319,13 @@ class Sink:
 def write_unit(array: zarr.Array[Any]) -> Shape:
     """Shape of what is stored as one file: a shard where there are any, else a chunk."""
     return array.shards or array.chunks
+
+
+def _folder(array: zarr.Array[Any]) -> Path:
+    """Folder of an array that lies in one."""
+    store = array.store_path.store
+    assert isinstance(store, LocalStore)
+    return store.root / array.store_path.path
 
 
 def checksum(data: NDArray[Any]) -> int:
@@ -268,9 +343,7 @@ def checksum(data: NDArray[Any]) -> int:
 
 def missing_chunks(array: zarr.Array[Any], slices: Slices) -> list[str]:
     """Keys of the chunks (or shards) of a region that are not there, of an array in a folder."""
-    store = array.store_path.store
-    assert isinstance(store, LocalStore)
-    folder = store.root / array.store_path.path
+    folder = _folder(array)
     encode = array.metadata.encode_chunk_key
     spans = [
         range(s.start // c, -(-s.stop // c)) for s, c in zip(slices, write_unit(array), strict=True)

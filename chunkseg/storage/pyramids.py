@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chunkseg.geometry.boxes import Box, Grid, Shape
+from chunkseg.geometry.boxes import Box, Grid
+from chunkseg.geometry.bundles import bundle_length
 from chunkseg.geometry.layout import Layout
 from chunkseg.geometry.pyramid import Level
 from chunkseg.kernels.halving import halved
@@ -48,8 +49,23 @@ class PyramidSink:
     def write(self, frame: int, box: Box, data: NDArray[Any]) -> None:
         """Write a block of one frame, and what it owns of coarser levels."""
         for level, sink in zip(self.levels[: self.owned], self.sinks, strict=False):
-            data = halved(data, level.step, self.mean) if level.step != _ones(level) else data
+            data = self._stepped(level, data)
             sink.write(frame, level.part(box), data)
+
+    @property
+    def bundle(self) -> int:
+        """Frames per file."""
+        return self.sinks[0].bundle
+
+    def write_bundle(self, first: int, frames: NDArray[Any]) -> None:
+        """Write the frames of one bundle, of an axis ``t`` first, to all levels."""
+        for level, sink in zip(self.levels, self.sinks, strict=True):
+            frames = np.stack([self._stepped(level, frame) for frame in frames])
+            sink.write_bundle(first, frames)
+
+    def _stepped(self, level: Level, below: NDArray[Any]) -> NDArray[Any]:
+        """Values of a level, from those of the level below; the full resolution's as they are."""
+        return below if max(level.step) == 1 else halved(below, level.step, self.mean)
 
     def intact(self, frame: int, box: Box) -> bool:
         """Whether every chunk of a block is there and passes its checksum, in the levels owned."""
@@ -63,7 +79,7 @@ class PyramidSink:
         return [Coarser(self, number) for number in range(self.owned, len(self.levels))]
 
     def all_levels(self) -> AllLevels:
-        """Return the pyramid as one whose blocks are whole if those of every level are."""
+        """Return the pyramid as one whose blocks, or bundles, are whole if every level's are."""
         return AllLevels(self)
 
 
@@ -74,7 +90,7 @@ class AllLevels:
     pyramid: PyramidSink
 
     def intact(self, frame: int, box: Box) -> bool:
-        """Whether every chunk that a block has a part in passes its checksum."""
+        """Whether every chunk that a block (or a bundle) has a part in passes its checksum."""
         return self.pyramid._intact(frame, box, range(len(self.pyramid.levels)))
 
 
@@ -122,10 +138,6 @@ class Coarser:
         return halved(below, self.level.step, self.pyramid.mean)
 
 
-def _ones(level: Level) -> Shape:
-    return (1,) * len(level.shape)
-
-
 def create_pyramid(
     folder: Path,
     frames: Frames,
@@ -134,9 +146,13 @@ def create_pyramid(
     mean: bool,
     stored: Stored | None = None,
 ) -> PyramidSink:
-    """Create the arrays of all levels, ``0``, ``1``, ...; see :func:`create_array`."""
+    """Create the arrays of all levels, ``0``, ``1``, ...; see :func:`create_array`.
+
+    Unless it is said how they are ``stored``, small frames of a movie are bundled.
+    """
     layouts = [level_layout(frames.layout, level) for level in levels]
-    chosen = stored or Stored(2 if frames.version == "0.4" else 3)
+    bundle = bundle_length(frames.layout)
+    chosen = stored or Stored(2 if frames.version == "0.4" else 3, bundle=bundle)
     arrays = [
         create_array(folder / str(n), layout, level.block, dtype, frames.dims, stored=chosen)
         for n, (level, layout) in enumerate(zip(levels, layouts, strict=True))
