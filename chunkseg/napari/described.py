@@ -17,6 +17,7 @@ from chunkseg.errors import FormatError, KindError, ParameterError
 from chunkseg.geometry.calibration import spatial, unit_of
 from chunkseg.geometry.units import PIXEL, normalise_unit
 from chunkseg.napari.layers import KEY
+from chunkseg.storage.identity import canonical
 from chunkseg.storage.opening import from_array, open_image
 from chunkseg.storage.sources import as_dask, source_of
 
@@ -116,16 +117,24 @@ class Shown:
         The file; None where there is none.
     options
         What the file was opened with, arguments of :func:`chunkseg.open_image`.
+    origin
+        Text that tells one image from another: file and options, or which array of this process.
     """
 
     image: xr.DataArray
     file: str | None
     options: Mapping[str, Any]
+    origin: str
 
-    @property
-    def origin(self) -> tuple[str | None, Mapping[str, Any]]:
-        """File and options, to tell one image from another."""
-        return self.file, self.options
+    @classmethod
+    def of_file(cls, image: xr.DataArray, file: str, options: Mapping[str, Any]) -> Shown:
+        """Take an image that was opened from a file."""
+        return cls(image, file, options, origin_of(file, options))
+
+
+def origin_of(file: str | None, options: Mapping[str, Any]) -> str:
+    """Text that tells images of files from one another."""
+    return canonical([file, options])
 
 
 def shown(layer: Layer, time: bool, channel: str | None = None) -> Shown:
@@ -150,7 +159,7 @@ def shown(layer: Layer, time: bool, channel: str | None = None) -> Shown:
     dims = dims_of(layer, time)
     file, options = _file_of(layer, channel)
     if file is None:
-        return Shown(calibrated(layer, time), None, {})
+        return Shown(calibrated(layer, time), None, {}, f"array {id(full_data(layer))}")
     image, options = _opened(file, options, dims)
     unit = unit_of_layer(layer, dims)
     axes = spatial(image.dims)
@@ -164,7 +173,7 @@ def shown(layer: Layer, time: bool, channel: str | None = None) -> Shown:
             f"{''.join(map(str, image.dims))} of {image.shape}; name the channel, or say whether "
             "the first axis is time"
         )
-    return Shown(image, file, options)
+    return Shown.of_file(image, file, options)
 
 
 def _file_of(layer: Layer, channel: str | None) -> tuple[str | None, dict[str, Any]]:

@@ -20,7 +20,7 @@ from chunkseg.kernels.components import components, look_up
 from chunkseg.passes.recomputing import inside
 from chunkseg.passes.steps import Chain, chain_halo, run_chain
 from chunkseg.plan.parameters import Parameters
-from chunkseg.runner.lesson_tasks import Masking
+from chunkseg.passes.masking import Masking
 from chunkseg.runner.sweep import Input
 
 MOST_VOXELS = 2**25
