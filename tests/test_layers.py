@@ -21,7 +21,7 @@ HOME = {
     "numba": {"kernels"},
     "scipy": {"kernels"},
     "skimage": {"kernels"},
-    "dask": {"storage", "runner", "api"},
+    "dask": {"storage", "runner", "api", "napari"},
     "dask_image": {"api"},
     "distributed": {"runner"},
     "zarr": {"storage"},
@@ -36,6 +36,8 @@ HOME = {
     "matplotlib": {"report"},
     "jinja2": {"report"},
     "PIL": {"report"},
+    "napari": {"napari"},
+    "qtpy": {"napari"},
     "xarray": {"geometry", "storage", "runner", "api", "report", "cli", "xarray"},
 }
 LONGEST = 60
