@@ -139,10 +139,8 @@ def _method(name: str) -> Callable[..., Any]:
     method.__signature__ = signature.replace(parameters=[itself, *rest])  # type: ignore[attr-defined]
     method.__name__ = name
     method.__qualname__ = f"{ChunksegAccessor.__name__}.{name}"
-    method.__doc__ = (
-        f"Call :func:`chunkseg.{name}` with the image as ``{first.name}``.\n\n"
-        f"{inspect.getdoc(function)}"
-    )
+    text, _, _ = (inspect.getdoc(function) or "").partition("\n\nExamples\n")
+    method.__doc__ = f"Call :func:`chunkseg.{name}` with the image as ``{first.name}``.\n\n{text}"
     return method
 
 

@@ -20,7 +20,7 @@ from chunkseg.runner.outcome import Outcome, told_spent
 from chunkseg.runner.resident import peak_memory
 from chunkseg.storage.identity import TOGETHER, Identity
 from chunkseg.storage.ome import Frames
-from chunkseg.storage.opening import opened_with
+from chunkseg.storage.opening import opened_with, region_of
 from chunkseg.storage.sources import source_of
 
 _TABLES = ("histogram", "dropped_objects")
@@ -73,6 +73,9 @@ def run_identity(
         "origin": frames.origin,
         "unit": frames.units,
     }
+    region = {dim: span for dim, span in region_of(image).items() if dim != "t"}
+    if region:
+        facts["region"] = region
     if workflow.get("threshold_scope") == "movie" and not options["mask"]:
         facts[TOGETHER] = True
     data = source_of(given.data)

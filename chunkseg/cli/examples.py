@@ -16,6 +16,7 @@ EXAMPLES = {
     "run": """\
   chunkseg run stack.ome.zarr -o out --channel nuclei --sigma 3 --erosion-radius 10
   chunkseg run movie.tif -o out --dims tyx --spacing 0.65 --unit um --workflow wf.toml
+  chunkseg run stack.ome.zarr -o trial --region z=0:64,y=512:1024,x=512:1024 --erosion-radius 10
   chunkseg run thin.tif -o out --erosion-radius 5 --clear-border-axes y,x --quiet --json
 """,
     "plan": """\

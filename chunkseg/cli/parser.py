@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -99,7 +100,7 @@ def _later(module: str) -> Command:
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    _add_input(parser)
+    _add_region(_add_input(parser))
     parser.add_argument("-o", "--output", metavar="OUT", required=True, help="folder to be made")
     _add_workflow(parser.add_argument_group("workflow"))
     _add_extent(parser.add_argument_group("what is done"))
@@ -109,7 +110,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
-    _add_input(parser)
+    _add_region(_add_input(parser))
     _add_workflow(parser.add_argument_group("workflow"))
     _add_extent(parser.add_argument_group("what is done"))
     group = parser.add_argument_group("how it is done")
@@ -122,7 +123,7 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_sweep(parser: argparse.ArgumentParser) -> None:
-    _add_input(parser)
+    _add_region(_add_input(parser))
     parser.add_argument("-o", "--output", metavar="OUT", required=True, help="folder to be made")
     parser.conflict_handler = "resolve"
     group = parser.add_argument_group("workflow")
@@ -168,7 +169,7 @@ def _add_version(group: Any) -> None:
     )
 
 
-def _add_input(parser: argparse.ArgumentParser) -> None:
+def _add_input(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     parser.add_argument(
         "input",
         metavar="INPUT",
@@ -186,6 +187,17 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
         "--spacing", metavar="Z,Y,X", type=_numbers, help="size of a voxel, or one number for all"
     )
     group.add_argument("--unit", metavar="UNIT", help="unit of the spacing, such as micrometer")
+    return group
+
+
+def _add_region(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--region",
+        metavar="SPANS",
+        type=_region,
+        help="a part of the image, in voxels: z=0:64,y=512:1024 (first, and one after the last; "
+        "either may be left out)",
+    )
 
 
 def _add_workflow(group: argparse._ArgumentGroup) -> None:
@@ -312,7 +324,7 @@ def _add_info(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_convert(parser: argparse.ArgumentParser) -> None:
-    _add_input(parser)
+    _add_region(_add_input(parser))
     parser.add_argument("output", metavar="OUT", help="folder to be made, as cells.ome.zarr")
     parser.add_argument(
         "--chunks", metavar="Z,Y,X", type=_lengths, help="chunk in voxels, along the spatial axes"
@@ -356,6 +368,20 @@ def _numbers(text: str) -> float | tuple[float, ...]:
 
 def _several(text: str) -> tuple[float, ...]:
     return tuple(_number(part) for part in text.split(","))
+
+
+def _region(text: str) -> dict[str, tuple[int | None, int | None]]:
+    """Spans by axis, from text such as ``z=0:64,x=512:``."""
+    spans: dict[str, tuple[int | None, int | None]] = {}
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\w+)\s*=\s*(-?\d+)?\s*:\s*(-?\d+)?\s*", part)
+        if found is None or found[1] in spans:
+            raise argparse.ArgumentTypeError(
+                f"needs a span of voxels for each axis once, such as z=0:64,y=512:, not {text!r}"
+            )
+        start, stop = (int(n) if n else None for n in found.group(2, 3))
+        spans[found[1]] = start, stop
+    return spans
 
 
 def _threshold(text: str) -> float | str:

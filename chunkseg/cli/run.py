@@ -103,4 +103,5 @@ def _open(args: argparse.Namespace, channel: str | int | None) -> Any:
         dims=args.dims,
         spacing=args.spacing,
         unit=args.unit,
+        region=args.region,
     )

@@ -12,6 +12,7 @@ from chunkseg.api.result import Result
 from chunkseg.errors import ParameterError
 from chunkseg.geometry.units import PIXEL
 from chunkseg.plan.parameters import PHYSICAL, Parameters
+from chunkseg.report.telling import part
 from chunkseg.report.words import length_unit
 
 REFERENCES = (
@@ -83,12 +84,13 @@ def _image(subject: Subject) -> str:
         what = f"A movie of {subject.layout.frames} {ndim}-D images ({shape} {voxel}{size} each"
     else:
         what = f"A {ndim}-D image ({shape} {voxel}{size}"
+    rest = f"; voxels {part(subject)} of a larger one" if part(subject) else ""
     versions = subject.run["versions"]
     python = f"Python {versions['python']}"
     each = ", each image by itself" if subject.layout.looped else ""
     return (
-        f"{what}, {told['dtype']}) was segmented with chunkseg {versions['chunkseg']} ({python})"
-        f"{each}."
+        f"{what}, {told['dtype']}{rest}) was segmented with chunkseg {versions['chunkseg']} "
+        f"({python}){each}."
     )
 
 

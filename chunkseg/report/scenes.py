@@ -28,10 +28,10 @@ from chunkseg.report.pictures import (
 )
 from chunkseg.report.views import Budget, Level, Masked, Pyramid, View, affordable
 from chunkseg.report.words import length_unit
-from chunkseg.runner.lesson_tasks import Masking
+from chunkseg.passes.masking import Masking
 from chunkseg.runner.sweep import Input
-from chunkseg.storage.opening import find_image, image_of
-from chunkseg.storage.output import LABELS
+from chunkseg.storage.opening import REGION, find_image, image_of
+from chunkseg.storage.site import LABELS
 
 PANEL, CARD = 420, 200
 MASK = "mask"
@@ -197,6 +197,8 @@ def _levels(subject: Subject, source: Input, image: Any) -> tuple[Level, ...]:
 def _coarser(subject: Subject, place: str, layout: Layout) -> Iterable[Level]:
     told = subject.run["input"]
     options = told.get("opened_with", {})
+    if REGION in options:
+        return
     used = options.get("level", 0)
     named = {name: options.get(name) for name in ("channel", "dims")}
     spacing = {dim: told["spacing"][dim] for dim in subject.spatial}

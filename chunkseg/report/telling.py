@@ -19,11 +19,13 @@ from chunkseg.report.words import (
     length_unit,
     memory_text,
     number,
+    part_text,
     pretty_unit,
     seconds_text,
     size_text,
 )
 from chunkseg.runner.outcome import CLOCKS, MEMORY, spent_of
+from chunkseg.storage.opening import REGION
 
 Rows = list[tuple[str, ...]]
 
@@ -73,6 +75,12 @@ def headline(subject: Subject, table: pd.DataFrame | None) -> Rows:
     return rows
 
 
+def part(subject: Subject) -> str:
+    """Which part of the image was segmented; empty where it was all of it."""
+    region = (subject.run["input"].get("opened_with") or {}).get(REGION, {})
+    return part_text({dim: region[dim] for dim in subject.dims if dim in region})
+
+
 def steps(subject: Subject) -> Rows:
     """Objects after each step; of a movie in all, and the fewest and most of a frame."""
     rows: Rows = []
@@ -100,13 +108,16 @@ def input_rows(subject: Subject) -> Rows:
     sizes = zip(told["dims"], told["shape"], strict=True)
     unit = told["units"].get(subject.spatial[-1], PIXEL)
     spacing = " × ".join(f"{s:g}" for s in subject.spacing)
-    options = told.get("opened_with") or {}
+    opened = told.get("opened_with") or {}
+    options = {name: value for name, value in opened.items() if name != REGION}
     rows: Rows = [
         ("input", told["source"] or "an array in memory"),
         ("axes", ", ".join(f"{d} {n}" for d, n in sizes)),
         ("pixels", told["dtype"]),
         ("voxel", f"{spacing} {length_unit(unit)} ({', '.join(subject.spatial)})"),
     ]
+    if part(subject):
+        rows.append(("part", f"voxels {part(subject)} of the image"))
     if options:
         rows.append(("opened with", ", ".join(f"{k} {v}" for k, v in options.items())))
     return [*rows, ("output", str(subject.path))]

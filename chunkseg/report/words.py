@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 
 from chunkseg.errors import ChunksegError
 from chunkseg.geometry.units import PIXEL, unit_symbol
@@ -73,6 +74,17 @@ def column_title(column: str, size_unit: str = "voxel") -> str:
     plain = re.sub(r"^(volume|area|centroid)_[a-z]+[23]?$", r"\1", name)
     words = _NAMES.get(name, plain.replace("_", " "))
     return words + (f", {channel}" if channel else "") + (f" ({pretty_unit(unit)})" if unit else "")
+
+
+def part_text(region: Mapping[str, Sequence[int]]) -> str:
+    """Tell which voxels a part of an image has, along each axis, from 0 on.
+
+    Examples
+    --------
+    >>> part_text({"z": [0, 64], "x": [512, 1024]})
+    'z 0 to 63, x 512 to 1023'
+    """
+    return ", ".join(f"{dim} {start} to {stop - 1}" for dim, (start, stop) in region.items())
 
 
 def round_length(most: float) -> float:

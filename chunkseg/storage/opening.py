@@ -31,15 +31,15 @@ from chunkseg.storage.formats import READERS
 from chunkseg.storage.formats.asked import ask, place
 from chunkseg.storage.formats.found import Found, number_of
 from chunkseg.storage.identity import canonical
+from chunkseg.storage.parts import Chunks, Spans, chunk_lengths, parse_spans, part_of
 from chunkseg.storage.sources import Source, View, as_dask
 from chunkseg.storage.wrapping import Dims, from_array, replaced_axes
-
-Chunks = Sequence[int] | Mapping[str, int]
 
 __all__ = ["find_image", "from_array", "image_of", "open_image"]
 
 LABELS = "labels"
 OPENED_WITH = "opened_with"
+REGION = "region"
 LONGEST_AXIS = 2**24
 
 logger = logging.getLogger("chunkseg")
@@ -55,6 +55,7 @@ def open_image(
     spacing: Spacing | None = None,
     unit: Unit | None = None,
     chunks: Chunks | None = None,
+    region: Spans | None = None,
 ) -> xr.DataArray:
     """Open an image lazily, with named axes and physical coordinates.
 
@@ -82,6 +83,9 @@ def open_image(
     chunks
         Block length by axis or for each axis of the result; by default about 2 million voxels,
         in whole stored chunks.
+    region
+        The part to be taken: by axis a slice or two numbers, the first voxel and the one after the
+        last, None for the image's own end. The part's coordinates are those of the whole.
 
     Returns
     -------
@@ -117,14 +121,27 @@ def open_image(
     """
     where = place(path)
     found = find_image(where, level, series)
-    image = image_of(where, found, channel, dims, spacing, unit, chunks)
+    whole = chunks if region is None else None
+    image = image_of(where, found, channel, dims, spacing, unit, whole)
     asked: dict[str, Any] = {"level": level or None, "series": series, "dims": dims}
     asked |= {"spacing": spacing, "unit": unit}
     if channel is not None:
         channels = _all_channels(found, _names(where, found, dims))
         asked["channel"] = number_of("channel", channel, channels)
+    if region is not None:
+        asked[REGION] = parse_spans(region, [str(d) for d in image.dims], image.shape)
+        image = part_of(image, asked[REGION], chunks)
     given = {name: value for name, value in asked.items() if value is not None}
     return image.assign_attrs({OPENED_WITH: canonical(given)}) if given else image
+
+
+def region_of(image: xr.DataArray) -> dict[str, list[int]]:
+    """Which part of the whole an image is: first voxel and the one after the last by axis.
+
+    Empty where it is the whole, or nobody knows.
+    """
+    found: dict[str, list[int]] = opened_with(image).get(REGION, {})
+    return found
 
 
 def opened_with(image: xr.DataArray) -> dict[str, Any]:
@@ -179,7 +196,7 @@ def image_of(
         _tell_swapped(where, found, rest, missing)
     looped = [i for i, d in enumerate(rest) if d in LOOPED]
     image = with_coordinates(
-        as_dask(source, _lengths(chunks, rest, source.shape), looped),
+        as_dask(source, chunk_lengths(chunks, rest, source.shape), looped),
         rest,
         calibration.spacing,
         calibration.units,
@@ -298,16 +315,6 @@ def _tell_swapped(path: str, found: Found, rest: Sequence[str], missing: Sequenc
             path,
             "".join({"z": "t"}.get(d, d) for d in rest),
         )
-
-
-def _lengths(
-    chunks: Chunks | None, dims: Sequence[str], shape: Sequence[int]
-) -> tuple[int, ...] | None:
-    if not isinstance(chunks, Mapping):
-        return None if chunks is None else tuple(chunks)
-    if not set(chunks) <= set(dims):
-        raise ParameterError(f"chunks= names axes {sorted(chunks)}; the image has {tuple(dims)}")
-    return tuple(int(chunks.get(d, max(n, 1))) for d, n in zip(dims, shape, strict=True))
 
 
 def _channels(found: Found, names: Sequence[str], rest: Sequence[str]) -> tuple[str, ...] | None:
