@@ -1,9 +1,10 @@
 """The site's pages: their snippets run, and the reference is whole.
 
-Of the pages for users (``docs/index.md``, ``docs/howto``) every fenced block of ``python`` or ``bash``
-is run, page by page in a folder with small files of the names that the pages use: ``chunkseg`` lines
-through the command line's ``main``, Python in one namespace per page. A comment
-``<!-- not run: reason -->`` before a block, or at the head of a page, takes it out, and is listed here.
+Of the pages for users (``docs/index.md``, ``docs/howto``) every fenced block of ``python`` or
+``bash`` is run, page by page in a folder with small files of the names that the pages use:
+``chunkseg`` lines through the command line's ``main``, Python in one namespace per page. A comment
+``<!-- not run: reason -->`` before a block, or at the head of a page, takes it out; the reasons are
+listed here.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ NOT_RUN = {
 }
 SPACING = {"z": 0.29, "y": 0.26, "x": 0.26}
 BLOCK = re.compile(
-    r"(?:^<!-- not run: (?P<reason>[^\n]+) -->\n+)?^```(?P<language>python|bash)\n(?P<code>.*?)^```$",
+    r"(?:^<!-- not run: (?P<reason>[^\n]+) -->\n+)?"
+    r"^```(?P<language>python|bash)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 WHOLE_PAGE = re.compile(r"\A# [^\n]+\n\n<!-- not run: (?P<reason>[^\n]+) -->\n")
@@ -154,8 +156,8 @@ def test_the_snippets_of_a_page_run(
 def test_what_is_not_run_is_known_and_every_task_has_a_page() -> None:
     found = [snippet for page in PAGES for snippet in snippets(page)]
     assert {(s.page, s.reason) for s in found if s.reason} == NOT_RUN
-    silent = {p.stem for p in PAGES} - {s.page.split("/")[-1][:-3] for s in found}
-    assert silent == {"index"} & {p.stem for p in PAGES if p.parent.name == "howto"}
+    silent = {p.relative_to(DOCS).as_posix() for p in PAGES} - {s.page for s in found}
+    assert silent == {"howto/index.md"}
     assert len(found) > 30
 
 
@@ -195,7 +197,8 @@ def test_every_public_name_is_in_the_reference() -> None:
 def test_every_command_and_option_is_in_the_reference(hooks: ModuleType) -> None:
     text = hooks.on_page_markdown(references())
     assert "<!-- insert" not in text
-    sections = dict(zip(*[iter(re.split(r"^## chunkseg (\S+)$", text, flags=re.M)[1:])] * 2))
+    parts = re.split(r"^## chunkseg (\S+)$", text, flags=re.MULTILINE)[1:]
+    sections = dict(zip(parts[::2], parts[1::2], strict=True))
     for name, parser in hooks.commands().items():
         common = hooks._common_flags()
         for action in parser._actions:
