@@ -14,7 +14,7 @@ import chunkseg
 
 PACKAGE = Path(chunkseg.__file__).parent
 LAYERS = ["errors", "geometry", "kernels", "passes", "storage", "plan", "runner", "api", "report"]
-LAYERS += ["cli", "xarray"]
+LAYERS += ["napari", "cli", "xarray"]
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 HOME = {
@@ -38,7 +38,7 @@ HOME = {
     "PIL": {"report"},
     "napari": {"napari"},
     "qtpy": {"napari"},
-    "xarray": {"geometry", "storage", "runner", "api", "report", "cli", "xarray"},
+    "xarray": {"geometry", "storage", "runner", "api", "report", "napari", "cli", "xarray"},
 }
 LONGEST = 60
 

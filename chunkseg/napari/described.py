@@ -185,9 +185,7 @@ def _file_of(layer: Layer, channel: str | None) -> tuple[str | None, dict[str, A
     return (path, {} if channel is None else {"channel": channel})
 
 
-def _opened(
-    file: str, options: dict[str, Any], dims: str
-) -> tuple[xr.DataArray, dict[str, Any]]:
+def _opened(file: str, options: dict[str, Any], dims: str) -> tuple[xr.DataArray, dict[str, Any]]:
     """Open a file; where it does not say what its axes are, they are those of the layer."""
     try:
         return opened_image(open_image(file, **options), None), options

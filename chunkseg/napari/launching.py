@@ -105,9 +105,7 @@ class FullRun:
         return lines[-1].removeprefix("chunkseg: ") if lines else "it said nothing"
 
 
-def command_of(
-    file: str, options: Mapping[str, Any], out: Path, workflow: Path
-) -> list[str]:
+def command_of(file: str, options: Mapping[str, Any], out: Path, workflow: Path) -> list[str]:
     """Command of a run of a file that was opened with some options.
 
     Examples

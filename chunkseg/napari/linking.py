@@ -36,7 +36,7 @@ class Link:
         objects = self._view.objects
         if objects is None or "t" not in objects.table:
             return None
-        return int(round(float(self._layer.world_to_data(self._viewer.dims.point)[0])))
+        return round(float(self._layer.world_to_data(self._viewer.dims.point)[0]))
 
     def _row_chosen(self, row: int) -> None:
         """Select the label and look at it."""

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from chunkseg.errors import ParameterError
 from chunkseg.geometry.boxes import Box, Shape, add_halos
 from chunkseg.kernels.components import components, look_up
+from chunkseg.passes.masking import Masking
 from chunkseg.passes.recomputing import inside
 from chunkseg.passes.steps import Chain, chain_halo, run_chain
 from chunkseg.plan.parameters import Parameters
-from chunkseg.passes.masking import Masking
 from chunkseg.runner.sweep import Input
 
 MOST_VOXELS = 2**25

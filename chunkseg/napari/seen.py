@@ -74,15 +74,26 @@ def _span(first: float, last: float, n: int) -> tuple[int, int]:
 
 
 def seen_of(viewer: Any, layer: Any, dims: str, planes: int) -> Seen:
-    """What a viewer shows of a layer."""
-    factors = layer.downsample_factors[layer.data_level] if layer.multiscale else (1,) * layer.ndim
-    first, last = layer.corner_pixels
-    corners = (
-        [float(a * f) for a, f in zip(first, factors, strict=True)],
-        [float((b + 1) * f - 1) for b, f in zip(last, factors, strict=True)],
-    )
-    data = layer.data[0] if layer.multiscale else layer.data
+    """What a viewer shows of a layer: in two dimensions the view, in three all of its axes."""
+    shape = tuple((layer.data[0] if layer.multiscale else layer.data).shape)
     offset = viewer.dims.ndim - layer.ndim
     displayed = [axis - offset for axis in viewer.dims.displayed]
+    corners: Sequence[Sequence[float]] = ([0.0] * len(shape), [n - 1.0 for n in shape])
+    if viewer.dims.ndisplay == 2:
+        corners = _corners(viewer, layer)
     point = layer.world_to_data(viewer.dims.point)
-    return seen(dims, tuple(data.shape), corners, point, displayed, planes)
+    return seen(dims, shape, corners, point, displayed, planes)
+
+
+def _corners(viewer: Any, layer: Any) -> tuple[Sequence[float], Sequence[float]]:
+    """First and last voxel in view; a layer itself knows it to whole chunks only."""
+    canvas = viewer.window._qt_viewer.canvas.size
+    low, high = list(viewer.dims.point), list(viewer.dims.point)
+    centre = viewer.camera.center[-2:]
+    for axis, middle, edge in zip(viewer.dims.displayed, centre, canvas, strict=True):
+        low[axis] = middle - edge / viewer.camera.zoom / 2
+        high[axis] = middle + edge / viewer.camera.zoom / 2
+    first, last = layer.world_to_data(low), layer.world_to_data(high)
+    return [min(pair) for pair in zip(first, last, strict=True)], [
+        max(pair) for pair in zip(first, last, strict=True)
+    ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import xarray as xr
@@ -24,7 +25,6 @@ from chunkseg.napari.layers import KEY
 from chunkseg.runner.progress import Progress
 from chunkseg.storage.identity import canonical
 from chunkseg.storage.output import read_run
-from chunkseg.storage.places import local_path
 from chunkseg.storage.sources import View, as_dask, source_of
 
 GIVEN, OF_RUN, FOUND = "as given", "of the run {}", "Otsu's, found in the image"
@@ -101,7 +101,7 @@ def _of_runs(
 
 def _of_run(workflow: Workflow, shown: Shown, frame: int, folder: str) -> float | None:
     """Threshold of a run, if it is one of this image and blur, and the image is what it was."""
-    path = local_path(folder)
+    path = Path(folder)
     try:
         run = read_run(path)
         subject = Subject.of(path, run)

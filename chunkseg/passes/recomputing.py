@@ -125,7 +125,7 @@ class Recomputed:
     whole: NDArray[np.bool_]
 
 
-def inside(local: NDArray[np.int64], box: Box, frame: Box) -> NDArray[np.bool_]:
+def inside(local: NDArray[Any], box: Box, frame: Box) -> NDArray[np.bool_]:
     """Which local numbers do not touch a side of a box where the frame goes on."""
     found = np.ones(int(local.max(initial=0)) + 1, np.bool_)
     for axis, n in enumerate(frame.stop):
