@@ -9,6 +9,7 @@ division in the precision of the values, then a step down or up by comparison wi
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -151,7 +152,11 @@ def bin_centers(edges: NDArray[Any]) -> NDArray[Any]:
 
 
 def float_histogram(
-    values: NDArray[Any], low: Any, high: Any, nbins: int = 256
+    values: NDArray[Any],
+    low: Any,
+    high: Any,
+    nbins: int = 256,
+    inner: tuple[slice, ...] | None = None,
 ) -> NDArray[np.int64]:
     """Count the values of a block in equal bins from ``low`` to ``high``.
 
@@ -164,6 +169,9 @@ def float_histogram(
         not counted, nor is NaN.
     nbins
         Number of bins. Each holds its lower edge, the last its upper edge as well.
+    inner
+        The part of the block that is counted, a slice with a start and a stop per axis; None for
+        all of it.
 
     Returns
     -------
@@ -186,8 +194,21 @@ def float_histogram(
     """
     edges = bin_edges(low, high, nbins)
     if values.dtype.name not in ("float32", "float64") or values.dtype.type != edges.dtype.type:
+        values = values if inner is None else values[inner]
         return np.histogram(values, nbins, (low, high))[0].astype(np.int64, copy=False)
-    return _count_in_bins(_flat(values), edges, edges.dtype.type(nbins))
+    starts, length = _rows(values.shape, inner)
+    return _count_in_bins(flat(values), starts, length, edges, edges.dtype.type(nbins))
+
+
+def _rows(shape: tuple[int, ...], inner: tuple[slice, ...] | None) -> tuple[NDArray[np.intp], int]:
+    """Where the rows of a part of a block begin in its memory, and their length."""
+    if inner is None:
+        return np.zeros(1, np.intp), math.prod(shape)
+    first, last, _ = inner[-1].indices(shape[-1])
+    starts = np.zeros(1, np.intp)
+    for part, length in zip(inner[:-1], shape, strict=False):
+        starts = np.add.outer(starts * length, np.arange(length)[part])
+    return starts.reshape(-1) * shape[-1] + first, max(0, last - first)
 
 
 def integer_histogram(values: NDArray[Any]) -> Counts:
@@ -225,7 +246,7 @@ def integer_histogram(values: NDArray[Any]) -> Counts:
     if values.dtype.name not in ("uint8", "uint16"):
         distinct, counts = np.unique(values, return_counts=True)
         return distinct, counts.astype(np.int64, copy=False)
-    table = _count_by_value(_flat(values), np.zeros(np.iinfo(values.dtype).max + 1, np.int64))
+    table = _count_by_value(flat(values), np.zeros(np.iinfo(values.dtype).max + 1, np.int64))
     found = np.flatnonzero(table)
     return found.astype(values.dtype.newbyteorder("=")), table[found]
 
@@ -276,7 +297,7 @@ def otsu(counts: NDArray[np.int64], centers: NDArray[Any]) -> Any:
     return skimage.filters.threshold_otsu(hist=(counts, centers))
 
 
-def _flat(values: NDArray[Any]) -> NDArray[Any]:
+def flat(values: NDArray[Any]) -> NDArray[Any]:
     """Return the values as one row in C order; a copy where Numba would need another variant."""
     return np.require(values, values.dtype.newbyteorder("="), ["C", "A", "W"]).reshape(-1)
 
@@ -289,8 +310,8 @@ def _count_by_value(values: Any, table: Any) -> Any:
 
 
 @compiled(error_model="numpy")
-def _count_in_bins(values: Any, edges: Any, nbins: Any) -> Any:
-    """Count in equal bins; ``nbins`` in the dtype of the values keeps the division in it.
+def _count_in_bins(values: Any, starts: Any, length: Any, edges: Any, nbins: Any) -> Any:
+    """Count rows in equal bins; ``nbins`` in the dtype of the values keeps the division in it.
 
     Values outside go to a bin of their own, behind the last. Two interleaved tables let two equal
     values in a row be counted without waiting for each other.
@@ -300,13 +321,14 @@ def _count_in_bins(values: Any, edges: Any, nbins: Any) -> Any:
     lower, upper = np.append(edges[:-1], np.nan), np.append(edges[1:], np.nan)
     upper[bins - 1] = np.nan
     guesses = np.empty(_ROW, np.int32)
-    for start in range(0, values.size, _ROW):
-        row = values[start : start + _ROW]
-        _guess_bins(row, edges, nbins, guesses)
-        for k in range(row.size):
-            i, value = np.uintp(guesses[k]), row[k]
-            i = i - np.uintp(value < lower[i]) + np.uintp(value >= upper[i])
-            tables[k & 1, i] += 1
+    for begin in starts:
+        for start in range(begin, begin + length, _ROW):
+            row = values[start : min(start + _ROW, begin + length)]
+            _guess_bins(row, edges, nbins, guesses)
+            for k in range(row.size):
+                i, value = np.uintp(guesses[k]), row[k]
+                i = i - np.uintp(value < lower[i]) + np.uintp(value >= upper[i])
+                tables[k & 1, i] += 1
     return (tables[0] + tables[1])[:bins]
 
 

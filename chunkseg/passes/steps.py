@@ -6,7 +6,7 @@ step is asked for just the box that the steps after it need.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -99,14 +99,29 @@ class BlurAbove:
 
     def __call__(self, array: NDArray[Any], inner: Slices) -> NDArray[Any]:
         """Blur and compare."""
-        shape = [s.stop - s.start for s in inner]
         low, high = self.blur.bounds(array) or (None, None)
         if high is not None and (high <= self.threshold or low > self.threshold):
-            return np.full(shape, high > self.threshold, np.bool_)
-        mask = np.empty(shape, np.bool_)
+            return np.full([s.stop - s.start for s in inner], high > self.threshold, np.bool_)
+        return self.watched(array, inner, lambda part, plane: None)
+
+    def watched(
+        self, array: NDArray[Any], inner: Slices, watch: Callable[[NDArray[Any], int], None]
+    ) -> NDArray[Any]:
+        """Blur and compare, and show what is blurred.
+
+        Parameters
+        ----------
+        array, inner
+            As for a step.
+        watch
+            Called with some planes at a time and the number of the first; they are gone when the
+            next ones come.
+        """
+        mask = np.empty([s.stop - s.start for s in inner], np.bool_)
         done = 0
         for part in self.blur.parts(array, inner):
             np.greater(part, self.threshold, out=mask[done : done + len(part)])
+            watch(part, done)
             done += len(part)
         return mask
 

@@ -2,12 +2,13 @@
 threshold.
 
 Counts are whole numbers and add up exactly over blocks; the bins are those of the whole frame; so
-the threshold is the one scikit-image finds in memory, to the last bit.
+the threshold is the one scikit-image finds in memory, to the last bit. Of floats a sketch can be
+made with the range, from which the threshold is estimated before the counts are known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.errors import PixelError
-from chunkseg.geometry.boxes import Box
+from chunkseg.geometry.boxes import Box, Slices
 from chunkseg.kernels import histogram as kernels
+from chunkseg.kernels.sketch import Sketch, Sketcher, merge_sketches
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,11 @@ class RangeRecord:
 
 
 def range_block(
-    parts: Iterable[NDArray[Any]], raw: NDArray[Any], core: Box, frame: Box
+    parts: Iterable[NDArray[Any]],
+    raw: NDArray[Any],
+    core: Box,
+    frame: Box,
+    look: Callable[[NDArray[Any]], kernels.Range] = kernels.value_range,
 ) -> RangeRecord:
     """Range of the values of a block.
 
@@ -51,14 +57,39 @@ def range_block(
         The voxels of ``core`` to be searched for NaN and infinity.
     core, frame
         Where the block lies, and the frame's box.
+    look
+        What finds the range of a part.
     """
     bad, first = kernels.nonfinite(raw)
     if first >= 0:
         where = np.unravel_index(first, core.shape)
         moved = [int(w) + a for w, a in zip(where, core.start, strict=True)]
         first = int(np.ravel_multi_index(moved, frame.shape))
-    ends = np.array([kernels.value_range(part) for part in parts])
+    ends = np.array([look(part) for part in parts])
     return RangeRecord(np.asarray(ends[:, 0].min()), np.asarray(ends[:, 1].max()), bad, first)
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyRecord:
+    """Range of a block of floats, and the sketch of its values."""
+
+    range: RangeRecord
+    sketch: Sketch
+
+
+def survey_block(
+    parts: Iterable[NDArray[Any]], raw: NDArray[Any], core: Box, frame: Box
+) -> SurveyRecord:
+    """Range and sketch of a block; the parameters are those of :func:`range_block`."""
+    sketcher = Sketcher()
+    found = range_block(parts, raw, core, frame, sketcher.add)
+    return SurveyRecord(found, sketcher.sketch())
+
+
+def estimated_counts(sketches: Iterable[Sketch], low: Any, high: Any, nbins: int) -> Histogram:
+    """Histogram of a frame over its range, as far as the sketches of its blocks tell."""
+    edges = kernels.bin_edges(low, high, nbins)
+    return Histogram(merge_sketches(sketches).between(edges), kernels.bin_centers(edges))
 
 
 def merge_ranges(records: Iterable[RangeRecord], frame: Box) -> tuple[Any, Any]:
@@ -102,6 +133,45 @@ def counts_block(parts: Iterable[NDArray[Any]], low: Any, high: Any, nbins: int)
     Integer images count each distinct value.
     """
     return _added([_counts(part, low, high, nbins) for part in parts])
+
+
+def counts_of_bounds(
+    bounds: Sequence[NDArray[Any]] | None, low: Any, high: Any, nbins: int, size: int
+) -> CountsRecord | None:
+    """Counts of a block of floats, given limits of its values; None where they do not tell.
+
+    Parameters
+    ----------
+    bounds
+        Arrays of one value each, or None where there are none.
+    low, high, nbins
+        The frame's range and bins.
+    size
+        Number of voxels of the block.
+    """
+    if bounds is None:
+        return None
+    # nothing is beyond the frame's range, though the limits of a block may be
+    least, most = (np.clip(end, low, high).astype(end.dtype).reshape(1) for end in bounds)
+    (number,) = single_bins(least, most, low, high, nbins)
+    return None if number < 0 else CountsRecord(size * np.eye(1, nbins, number, np.int64)[0], None)
+
+
+def single_bins(
+    lows: NDArray[Any], highs: NDArray[Any], low: Any, high: Any, nbins: int
+) -> NDArray[np.intp]:
+    """Which bin of a frame of floats holds all values from ``lows`` to ``highs``; -1: several."""
+    edges = kernels.bin_edges(low, high, nbins)
+    first, last = (np.searchsorted(edges, ends, "right") - 1 for ends in (lows, highs))
+    first, last = (np.clip(ends, 0, nbins - 1) for ends in (first, last))
+    return np.where(first == last, first, -1)
+
+
+def counts_within(
+    values: NDArray[Any], inner: Slices, low: Any, high: Any, nbins: int
+) -> NDArray[np.int64]:
+    """Counts of a part of some floats in the bins of the frame."""
+    return kernels.float_histogram(values, low, high, nbins, inner)
 
 
 def _counts(values: NDArray[Any], low: Any, high: Any, nbins: int) -> CountsRecord:

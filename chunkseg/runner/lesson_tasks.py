@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chunkseg.geometry.boxes import Block, Box, add_halos
+from chunkseg.geometry.boxes import Block, Box
 from chunkseg.kernels.painting import paint
 from chunkseg.kernels.runs import Runs, background_runs
 from chunkseg.passes.components import ComponentsPass, ComponentsRecord
+from chunkseg.passes.masking import Masking
 from chunkseg.passes.measure import MeasureRecord, Measures, View
-from chunkseg.passes.steps import Blur, BlurAbove, Chain, NotZero, Step, chain_halo, run_chain
+from chunkseg.passes.steps import Step
 from chunkseg.storage.arrays import BlockSink, checksum
 from chunkseg.storage.lookups import Lookups
 from chunkseg.storage.runs import RunStore
@@ -22,36 +23,22 @@ from chunkseg.storage.runs import RunStore
 
 @dataclass(frozen=True, slots=True)
 class SeedsRecord:
-    """What the seeds pass keeps of a block: foreground voxels, components before and after."""
+    """What the seeds pass keeps of a block.
+
+    Attributes
+    ----------
+    foreground
+        Number of its foreground voxels.
+    mask, seeds
+        Its components before and after the erosion.
+    counts
+        Its blurred voxels in the bins of the frame; None where they are not counted here.
+    """
 
     foreground: int
     mask: ComponentsRecord
     seeds: ComponentsRecord
-
-
-@dataclass(frozen=True)
-class Masking:
-    """How an image becomes a mask: blur and compare, or it is one.
-
-    Attributes
-    ----------
-    blur
-        The blur; None where the image is a mask already.
-    thresholds
-        The threshold of each frame.
-    ndim
-        Number of spatial axes.
-    """
-
-    blur: Blur | None
-    thresholds: Mapping[int, Any]
-    ndim: int
-
-    def chain(self, frame: int) -> Chain:
-        """Return the steps for one frame."""
-        if self.blur is None:
-            return (NotZero(self.ndim),)
-        return (BlurAbove(self.blur, self.thresholds[frame]),)
+    counts: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,8 +75,8 @@ class SeedsTask:
 
     def reads(self, block: Block) -> Sequence[Box | None]:
         """Return the block grown by the halo of blur and erosion."""
-        halo = chain_halo(self.masking.chain(block.frame), self.masking.ndim)
-        return (block.core.grow(add_halos(halo, self._split_halo()), self.frame),)
+        masked = block.core.grow(self._split_halo(), self.frame)
+        return (self.masking.grown(masked, block.frame, self.frame),)
 
     def __call__(self, block: Block, image: NDArray[Any] | None) -> SeedsRecord:
         """Do one block; without an image it is known to hold no foreground."""
@@ -97,10 +84,7 @@ class SeedsTask:
             return self._empty(block)
         core = block.core
         masked = core.grow(self._split_halo(), self.frame)
-        chain = self.masking.chain(block.frame)
-        (read,) = self.reads(block)
-        assert read is not None
-        grown = run_chain(chain, image, read, masked, self.frame)
+        grown, counts = self.masking(image, block.frame, masked, core, self.frame)
         inner = core.slices(origin=masked.start)
         mask = np.ascontiguousarray(grown[inner])
         runs, unsplit = self.rule.block(mask, core, self.frame)
@@ -108,7 +92,7 @@ class SeedsTask:
         if self.erosion is not None:
             runs, seeds = self.rule.block(self.erosion(grown, inner), core, self.frame)
         self._write(block, mask, runs)
-        return SeedsRecord(int(np.count_nonzero(mask)), unsplit, seeds)
+        return SeedsRecord(int(np.count_nonzero(mask)), unsplit, seeds, counts)
 
     def _empty(self, block: Block) -> SeedsRecord:
         shape = block.core.shape

@@ -9,7 +9,7 @@ interrupted takes up the records that it left, after a look at what their blocks
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
@@ -29,6 +29,9 @@ from chunkseg.storage.sources import source_of
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+
+Skip = Collection[tuple[int, int]]
+"""Blocks of which nothing is read: frame and number."""
 
 REGION_BLOCKS = 128
 LAZY_REGION_BYTES = 2**28
@@ -134,7 +137,7 @@ class Sweeper(Generic[R]):
         task: Task[R],
         inputs: Sequence[Input],
         records: Records[R],
-        skip: Container[tuple[int, int]] = (),
+        skip: Skip = (),
         sinks: Sequence[Written] = (),
     ) -> Records[R]:
         """Sweep, region by region, and return the records.

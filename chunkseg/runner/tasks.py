@@ -16,8 +16,11 @@ from chunkseg.passes.steps import Blur, Chain, chain_halo, run_chain, run_chain_
 from chunkseg.passes.threshold import (
     CountsRecord,
     RangeRecord,
+    SurveyRecord,
     counts_block,
+    counts_of_bounds,
     range_block,
+    survey_block,
 )
 from chunkseg.storage.arrays import BlockSink
 
@@ -75,6 +78,29 @@ class RangeTask:
 
 
 @dataclass(frozen=True, slots=True)
+class SurveyTask:
+    """Range and sketch of a blurred image; NaN and infinity are searched in what is read."""
+
+    chained: Chained
+    name: str = "range"
+
+    def reads(self, block: Block) -> Sequence[Box | None]:
+        """Return the grown block."""
+        return (self.chained.grown(block.core),)
+
+    def __call__(self, block: Block, image: NDArray[Any]) -> SurveyRecord:
+        """Survey one block; where all values are the same, one is looked at."""
+        core, frame = block.core, self.chained.frame
+        raw = image[core.slices(origin=self.chained.grown(core).start)]
+        bounds = self.chained.bounds(image)
+        if bounds is not None and bounds[0] == bounds[1]:
+            found = survey_block(bounds[:1], raw, core, frame)
+            counts = found.sketch.counts.astype(np.int64) * core.size
+            return replace(found, sketch=replace(found.sketch, counts=counts))
+        return survey_block(self.chained.parts(image, core), raw, core, frame)
+
+
+@dataclass(frozen=True, slots=True)
 class CountsTask:
     """Histogram of an image after a chain of steps, over the range of each frame."""
 
@@ -87,17 +113,13 @@ class CountsTask:
         """Return the grown block."""
         return (self.chained.grown(block.core),)
 
-    def __call__(self, block: Block, image: NDArray[Any]) -> CountsRecord:
-        """Count the values of one block; without a blur where all are in the same bin."""
-        low, high = self.ranges[block.frame]
-        bounds = self.chained.bounds(image)
-        if bounds is not None:
-            # nothing is beyond the frame's range, though the limits of a block may be
-            ends = (np.clip(b, low, high).astype(b.dtype) for b in bounds)
-            least, most = (counts_block([end], low, high, self.nbins) for end in ends)
-            if np.array_equal(least.counts, most.counts):
-                return replace(least, counts=least.counts * block.core.size)
-        return counts_block(self.chained.parts(image, block.core), low, high, self.nbins)
+    def __call__(self, block: Block, image: NDArray[Any] | None) -> CountsRecord:
+        """Count the values of one block; without an image they are counted elsewhere."""
+        if image is None:
+            return CountsRecord(np.zeros(self.nbins, np.int64), None)
+        ends = self.ranges[block.frame]
+        known = counts_of_bounds(self.chained.bounds(image), *ends, self.nbins, block.core.size)
+        return known or counts_block(self.chained.parts(image, block.core), *ends, self.nbins)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,47 +1,71 @@
 """Otsu's thresholds: of each frame by itself, or one of a whole movie.
 
-Two sweeps each: ranges, then histograms over them. For a movie the ranges of all frames make one,
-the histograms over it are added up, and so the threshold is the one of the stacked frames.
+Of each frame by itself, one sweep finds the range and, with it, a sketch of the histogram, from
+which the threshold is estimated. It is the true one but for rare cases, and whether it is shows
+when the voxels have been counted in their true bins, which is done on the way when the mask is
+made: :func:`true_thresholds`. Blocks without foreground, of which no mask is made, are counted by a
+sweep of their own, but for those whose values all lie in one bin.
+
+Of a movie there are two sweeps, ranges, then histograms over the range of all frames. They are
+added up, and so the threshold is the one of the stacked frames.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from chunkseg.geometry.boxes import Block, Grid
 from chunkseg.passes.threshold import (
     CountsRecord,
     Histogram,
     RangeRecord,
+    SurveyRecord,
+    estimated_counts,
     merge_counts,
     merge_ranges,
     otsu,
+    single_bins,
 )
-from chunkseg.runner.sweep import Input, Task
-from chunkseg.runner.tasks import Chained, CountsTask, RangeTask
-from chunkseg.storage.records import Records
+from chunkseg.runner.sweep import Input, Skip, Task
+from chunkseg.runner.tasks import Chained, CountsTask, RangeTask, SurveyTask
+from chunkseg.storage.records import Records, by_frame
 
 R = TypeVar("R")
 NBINS = 256
+Thresholds = dict[int, "FrameThreshold"]
 
 
 class Sweep(Protocol):
     """Sweeps a task over the blocks of some frames."""
 
-    def __call__(self, task: Task[R], inputs: Sequence[Input], kind: type[R]) -> Records[R]:
+    def __call__(
+        self, task: Task[R], inputs: Sequence[Input], kind: type[R], skip: Skip = frozenset()
+    ) -> Records[R]:
         """Return the records."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameRange:
-    """Range of a frame, and the largest value of each of its blocks, by number."""
+    """Range of a frame, and of each of its blocks, by number."""
 
     low: Any
     high: Any
-    highs: dict[int, Any]
+    lows: NDArray[Any]
+    highs: NDArray[Any]
+
+    @property
+    def ends(self) -> tuple[Any, Any]:
+        """Return the least and the largest value."""
+        return self.low, self.high
+
+    def single_bins(self) -> NDArray[np.intp]:
+        """Which bin of the frame holds all values of a block, by number; -1 for several."""
+        return single_bins(self.lows, self.highs, *self.ends, NBINS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,34 +76,108 @@ class FrameThreshold:
     range: FrameRange
     histogram: Histogram
 
+    @classmethod
+    def of(cls, found: FrameRange, histogram: Histogram) -> FrameThreshold:
+        """Otsu's threshold from a histogram over the frame's own range."""
+        return cls(otsu(histogram, *found.ends), found, histogram)
+
     @property
     def constant(self) -> bool:
         """Whether all voxels of the frame are equal."""
         return bool(self.range.low == self.range.high)
 
-    def exceeded(self, number: int) -> bool:
-        """Whether any voxel of a block exceeds the threshold."""
-        return bool(self.range.highs[number] > self.threshold)
+    def exceeded(self, numbers: Sequence[int]) -> bool:
+        """Whether any voxel of some blocks exceeds the threshold."""
+        return bool((self.range.highs[numbers] > self.threshold).any())
 
 
 def frame_ranges(sweep: Sweep, image: Input, chained: Chained) -> dict[int, FrameRange]:
     """Range of each frame; refuses NaN and infinity."""
+    return _ranges(sweep(RangeTask(chained), [image], RangeRecord), chained)
+
+
+def _ranges(
+    records: Iterable[tuple[Block, RangeRecord]], chained: Chained
+) -> dict[int, FrameRange]:
     ranges = {}
-    for frame, group in sweep(RangeTask(chained), [image], RangeRecord).frames():
-        records = list(group)
-        low, high = merge_ranges((r for _, r in records), chained.frame)
-        ranges[frame] = FrameRange(low, high, {b.number: r.high[()] for b, r in records})
+    for frame, group in by_frame(records):
+        found = dict(sorted((block.number, record) for block, record in group))
+        low, high = merge_ranges(found.values(), chained.frame)
+        lows, highs = (np.array([getattr(r, n) for r in found.values()]) for n in ("low", "high"))
+        ranges[frame] = FrameRange(low, high, lows, highs)
     return ranges
 
 
-def frame_thresholds(sweep: Sweep, image: Input, chained: Chained) -> dict[int, FrameThreshold]:
-    """Otsu's threshold of each frame."""
-    ranges = frame_ranges(sweep, image, chained)
-    ends = {frame: (found.low, found.high) for frame, found in ranges.items()}
-    return {
-        frame: FrameThreshold(otsu(histogram, *ends[frame]), ranges[frame], histogram)
-        for frame, histogram in _histograms(sweep, image, chained, ends)
-    }
+def estimated_thresholds(sweep: Sweep, image: Input, chained: Chained) -> Thresholds:
+    """Otsu's threshold of each frame, as far as a sketch of its histogram tells."""
+    records = sweep(SurveyTask(chained), [image], SurveyRecord)
+    ranges = _ranges(records.field("range"), chained)
+    found = {}
+    for frame, group in by_frame(records.field("sketch")):
+        sketches = (sketch for _, sketch in group)
+        counts = estimated_counts(sketches, *ranges[frame].ends, NBINS)
+        found[frame] = FrameThreshold.of(ranges[frame], counts)
+    return found
+
+
+def true_thresholds(
+    estimates: Thresholds,
+    counted: Iterable[tuple[Block, NDArray[np.int64] | None]],
+    left: dict[int, NDArray[np.int64]],
+) -> Thresholds:
+    """Otsu's threshold of each frame from the true counts.
+
+    Parameters
+    ----------
+    estimates
+        The thresholds with which the mask was made.
+    counted
+        Counts of the blocks of which it was made, frame after frame; None for the others.
+    left
+        Counts of the others, by frame: :func:`left_counts`.
+    """
+    found = {}
+    for frame, group in by_frame(counted):
+        estimate = estimates[frame]
+        counts = left[frame] + sum(c for _, c in group if c is not None)
+        histogram = replace(estimate.histogram, counts=counts)
+        found[frame] = FrameThreshold.of(estimate.range, histogram)
+    return found
+
+
+def left_counts(
+    sweep: Sweep, image: Input, chained: Chained, estimates: Thresholds, left: Skip, grid: Grid
+) -> dict[int, NDArray[np.int64]]:
+    """Counts of each frame's blocks that are left out when the mask is made.
+
+    Parameters
+    ----------
+    sweep, image, chained
+        What is swept over, where a block's range alone does not tell.
+    estimates
+        The thresholds with which the mask will be made.
+    left
+        Frames and numbers of the blocks.
+    grid
+        The blocks of a frame.
+    """
+    counts = {frame: np.zeros(NBINS, np.int64) for frame in estimates}
+    several = set()
+    for frame, found in estimates.items():
+        single = found.range.single_bins()
+        for block in grid.overlapping(grid.frame):
+            if (frame, block.number) not in left:
+                continue
+            if single[block.number] < 0:
+                several.add((frame, block.number))
+            else:
+                counts[frame][single[block.number]] += block.core.size
+    if several:
+        others = {(f, n) for f in estimates for n in range(len(grid))} - several
+        task = CountsTask(chained, {f: e.range.ends for f, e in estimates.items()}, NBINS)
+        for frame, group in by_frame(sweep(task, [image], CountsRecord, others).field("counts")):
+            counts[frame] += sum(c for _, c in group)
+    return counts
 
 
 def movie_thresholds(

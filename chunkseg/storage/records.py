@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import types
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from itertools import groupby
 from pathlib import Path
@@ -63,7 +63,7 @@ class Records(Generic[R]):
             return {}
         try:
             with np.load(self._file(region)) as file:
-                found = list(_unpack(self.kind, dict(file)))
+                found = list(_unpack(self.kind, file))
         except Exception as error:
             _log.warning("%s is damaged (%s); its blocks are done again", self._file(region), error)
             return {}
@@ -82,18 +82,37 @@ class Records(Generic[R]):
             If a file is damaged.
         """
         yield from self._memory
-        if self.folder is not None:
-            for path in sorted(self.folder.glob("*.npz")):
-                try:
-                    with np.load(path) as file:
-                        found = list(_unpack(self.kind, dict(file)))
-                except Exception as error:
-                    raise ScratchError(f"{path} is damaged: {error}") from error
-                yield from found
+        yield from self._read("")
+
+    def field(self, name: str) -> Iterator[tuple[Block, Any]]:
+        """All blocks with one field of their records; of files, no more is read.
+
+        Raises
+        ------
+        ScratchError
+            If a file is damaged.
+        """
+        yield from ((block, getattr(record, name)) for block, record in self._memory)
+        yield from self._read(name)
+
+    def _read(self, field: str) -> Iterator[tuple[Block, Any]]:
+        """What the files hold: records, or one field of them."""
+        for path in sorted(self.folder.glob("*.npz")) if self.folder is not None else ():
+            try:
+                with np.load(path) as file:
+                    found = list(_unpack(self.kind, file, field))
+            except Exception as error:
+                raise ScratchError(f"{path} is damaged: {error}") from error
+            yield from found
 
     def frames(self) -> Iterator[tuple[int, Iterator[tuple[Block, R]]]]:
         """Each frame with its blocks and their records; to be consumed in order."""
-        return groupby(self, key=lambda item: item[0].frame)
+        return by_frame(self)
+
+
+def by_frame(found: Iterable[tuple[Block, R]]) -> Iterator[tuple[int, Iterator[tuple[Block, R]]]]:
+    """Each frame with its blocks and what belongs to them; to be consumed in order."""
+    return groupby(found, key=lambda item: item[0].frame)
 
 
 def blocks_in(path: Path) -> int:
@@ -135,28 +154,38 @@ def _flatten(record: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield prefix + field.name, value
 
 
-def _unpack(kind: type[R], packed: dict[str, NDArray[Any]]) -> Iterator[tuple[Block, R]]:
-    make = _maker(kind, packed)
+def _unpack(
+    kind: type[Any], packed: Mapping[str, NDArray[Any]], field: str = ""
+) -> Iterator[tuple[Block, Any]]:
+    """Blocks with their records, or with one field of them."""
+    hint = typing.get_type_hints(kind)[field] if field else kind
+    make = _column(hint, packed, field)
     index, start, stop = (packed[k].tolist() for k in ("index", "start", "stop"))
     for i, (frame, number) in enumerate(zip(packed["frame"], packed["number"], strict=True)):
         core = Box(tuple(start[i]), tuple(stop[i]))
         yield Block(int(frame), int(number), tuple(index[i]), core), make(i)
 
 
-def _maker(kind: type[R], packed: dict[str, NDArray[Any]], prefix: str = "") -> Callable[[int], R]:
+def _column(hint: Any, packed: Mapping[str, NDArray[Any]], name: str = "") -> Callable[[int], Any]:
+    """Return what makes the i-th value of a type out of the packed columns."""
+    prefix = f"{name}." if name else ""
+    if is_dataclass(hint):
+        return _maker(typing.cast(type, hint), packed, prefix)
+    if typing.get_origin(hint) is dict:
+        return _dict_maker(packed, prefix)
+    return _split(packed, name, _is_number(hint)).__getitem__
+
+
+def _maker(
+    kind: type[Any], packed: Mapping[str, NDArray[Any]], prefix: str
+) -> Callable[[int], Any]:
     """Return what makes the i-th record out of the packed columns."""
-    columns: dict[str, Callable[[int], Any]] = {}
-    for name, hint in typing.get_type_hints(kind).items():
-        if is_dataclass(hint):
-            columns[name] = _maker(typing.cast(type, hint), packed, f"{prefix}{name}.")
-        elif typing.get_origin(hint) is dict:
-            columns[name] = _dict_maker(packed, f"{prefix}{name}.")
-        else:
-            columns[name] = _split(packed, prefix + name, _is_number(hint)).__getitem__
+    hints = typing.get_type_hints(kind)
+    columns = {name: _column(hint, packed, prefix + name) for name, hint in hints.items()}
     return lambda i: kind(**{name: column(i) for name, column in columns.items()})
 
 
-def _dict_maker(packed: dict[str, NDArray[Any]], prefix: str) -> Callable[[int], dict[str, Any]]:
+def _dict_maker(packed: Mapping[str, NDArray[Any]], prefix: str) -> Callable[[int], dict[str, Any]]:
     """Return what makes the i-th dictionary of arrays."""
     names = [n.removesuffix(".there") for n in packed if n.startswith(prefix) and ".there" in n]
     columns = {name.removeprefix(prefix): _split(packed, name, False) for name in names}
@@ -168,7 +197,7 @@ def _is_number(hint: Any) -> bool:
     return not {bool, int, float}.isdisjoint(options)
 
 
-def _split(packed: dict[str, NDArray[Any]], name: str, number: bool) -> list[Any]:
+def _split(packed: Mapping[str, NDArray[Any]], name: str, number: bool) -> list[Any]:
     there = packed[f"{name}.there"]
     if not there.any():
         return [None] * len(there)
