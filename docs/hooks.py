@@ -2,7 +2,8 @@
 
 A line ``<!-- insert: NAME -->`` in a page stands for the text that the function of that name makes:
 the options of the command line from its parser, the keys of a workflow file from the parameters,
-the exit codes, and the change log. MkDocs calls :func:`on_page_markdown` for every page.
+the exit codes, and the change log. Docstrings name other functions as Sphinx does; these become
+links. MkDocs calls the functions ``on_...`` for every page.
 """
 
 from __future__ import annotations
@@ -19,11 +20,22 @@ from chunkseg.plan.parameters import PHYSICAL, Parameters
 
 ROOT = Path(__file__).resolve().parent.parent
 INSERT = re.compile(r"^<!-- insert: ([\w-]+) -->$", re.MULTILINE)
+ROLE = re.compile(r":(?:class|func|meth|mod):<code>(~?)([\w.]+)</code>")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Replace the lines of a page that stand for text made of the code."""
     return INSERT.sub(lambda found: INSERTS[found[1]](), markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Make links of the names that docstrings mark by a role of Sphinx."""
+    return ROLE.sub(lambda found: _link(found[2], short=bool(found[1])), html)
+
+
+def _link(name: str, short: bool) -> str:
+    shown = name.rpartition(".")[2] if short else name
+    return f'<autoref optional identifier="{name}"><code>{shown}</code></autoref>'
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
