@@ -39,6 +39,9 @@ EXAMPLES = {
   chunkseg report out
   chunkseg report out --seams --input /elsewhere/stack.ome.zarr
 """,
+    "view": """\
+  chunkseg view out
+""",
     "methods": """\
   chunkseg methods out > methods.txt
 """,

@@ -62,6 +62,7 @@ def build_parser() -> Parser:
     _add_verify(_command(commands, "verify", "check a result, and parts of it again", "verify"))
     _add_status(_command(commands, "status", "tell how far a run is", "status"))
     _add_report(_command(commands, "report", "write a page about a result", "report"))
+    _add_folder(_command(commands, "view", "show a result in napari", "view"))
     _add_folder(_command(commands, "methods", "print a Methods paragraph of a result", "methods"))
     _add_new_workflow(
         _command(commands, "new-workflow", "write a commented workflow file", "new_workflow")

@@ -41,7 +41,7 @@ class Layer(Protocol):
 
 def may_be_time(layer: Layer) -> bool:
     """Whether a user has to say what the first axis of a layer is."""
-    return layer.ndim == 3
+    return layer.ndim == 3 and layer.axis_labels[0] not in ("t", "z")
 
 
 def says_time(layer: Layer) -> bool:

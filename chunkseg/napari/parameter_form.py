@@ -12,6 +12,9 @@ from chunkseg.napari.form import Field, Value, form_fields, meanings, values_of,
 from chunkseg.plan.parameters import Parameters
 
 
+SHORT = 60
+
+
 class ParameterForm(QWidget):
     """Editors of all parameters; tool tips say what they mean."""
 
@@ -59,6 +62,7 @@ class ParameterForm(QWidget):
             editor.currentTextChanged.connect(self.changed)
         else:
             editor = QLineEdit()
+            editor.setMinimumWidth(SHORT)
             editor.textChanged.connect(self.changed)
         return editor
 

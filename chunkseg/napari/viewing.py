@@ -46,6 +46,14 @@ def view(out: str | os.PathLike[str], viewer: Any = None) -> Any:
     return shown
 
 
+def show(out: str | os.PathLike[str]) -> None:
+    """Show a result, and wait until the window is closed; see :func:`view`."""
+    view(out)
+    import napari
+
+    napari.run()
+
+
 def add_layers(viewer: Any, layers: list[LayerData]) -> None:
     """Add layers to a viewer, and name its axes as theirs if it was empty."""
     from napari.layers import Layer

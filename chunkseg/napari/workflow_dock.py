@@ -8,7 +8,7 @@ from typing import Any
 import napari.viewer
 import numpy as np
 from napari.layers import Image, Labels
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
@@ -40,8 +40,9 @@ from chunkseg.napari.trial import Trial
 from chunkseg.napari.viewing import add_layers
 
 PREVIEWS = ("preview mask", "preview labels")
-PLANES, MOST_PLANES = 9, 999
+PLANES, MOST_PLANES = 25, 999
 POLL = 500
+WIDTH = 340
 FILTER = "Workflow (*.toml)"
 
 
@@ -54,11 +55,11 @@ class WorkflowDock(QWidget):
         self.thresholds = Thresholds()
         self.image = LayerBox(napari_viewer, Image)
         self.time = QCheckBox("The first axis is time")
-        self.channel = QLineEdit(placeholderText="of a file with several: name or number")
+        self.channel = QLineEdit(placeholderText="if the file has several")
         self.form = ParameterForm()
         self.load, self.save = QPushButton("Load…"), QPushButton("Save…")
         self.planes = QSpinBox(minimum=1, maximum=MOST_PLANES, value=PLANES)
-        self.try_it = QPushButton("Preview what is seen")
+        self.try_it = QPushButton("Preview the view")
         self.job = Job(self.try_it)
         self.out = QLineEdit(placeholderText="folder of the result")
         self.browse, self.start = QPushButton("…"), QPushButton("Start full run")
@@ -88,6 +89,8 @@ class WorkflowDock(QWidget):
         inside.setLayout(column)
         area.setWidget(inside)
         area.setWidgetResizable(True)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setMinimumWidth(WIDTH)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(area)
