@@ -55,8 +55,9 @@ def test_frames_added_equal_all_at_once(
     run(movie[:first], tmp_path / "added", **options)
     with Blocks().watched() as blocks:
         run(movie, tmp_path / "added", **{k: v for k, v in options.items() if k != "block_shape"})
-    assert {frame for _, frame, _ in blocks.calls} == set(range(first, len(movie)))
-    assert set(blocks.calls.values()) == {1}
+    computed = {key: n for key, n in blocks.calls.items() if key[0] != "bundles"}
+    assert {frame for _, frame, _ in computed} == set(range(first, len(movie)))
+    assert set(computed.values()) == {1}
     assert contents(tmp_path / "added") == contents(tmp_path / "at once")
 
 
@@ -137,7 +138,7 @@ def test_damage_to_what_frames_are_added_to_is_named(tmp_path: Path) -> None:
     run(PLANES[:20], tmp_path)
     with pytest.raises(KeyboardInterrupt):
         run(PLANES, tmp_path, progress=stop_at("labels"))
-    truncate(tmp_path / STATE / "output" / "labels.ome.zarr" / "0" / "c" / "3" / "0" / "0")
+    truncate(tmp_path / STATE / "output" / "labels.ome.zarr" / "0" / "c" / "0" / "0" / "0")
     with pytest.raises(IncompleteError, match="damaged chunks of the first 20 frames"):
         run(PLANES, tmp_path)
     run(PLANES, tmp_path, overwrite=True)

@@ -17,7 +17,7 @@ import numpy as np
 
 from chunkseg.errors import IncompleteError
 from chunkseg.geometry.boxes import Grid
-from chunkseg.geometry.bundles import bundle_length, bundle_starts
+from chunkseg.geometry.bundles import bundle_length
 from chunkseg.plan.parameters import Parameters
 from chunkseg.runner.bundling import bundle_sweeper
 from chunkseg.runner.execution import Execution
@@ -148,7 +148,7 @@ class Lesson:
         """
         first, total = self.output.started.first, self.frames.layout.frames
         size = max(1, REGION_BLOCKS // len(self.grid) // self.bundle) * self.bundle
-        begins = [first, *bundle_starts(range(first + size, total), size)]
+        begins = [first, *range(first - first % size + size, total, size)]
         for begin, end in itertools.pairwise([*begins, total]):
             yield range(begin, end)
 

@@ -22,11 +22,13 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
-from zarr.storage import LocalStore, MemoryStore, StorePath
+from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath
 
 from chunkseg.geometry.boxes import Box, Shape, Slices
 from chunkseg.geometry.layout import Layout
+from chunkseg.storage.address import Address
 from chunkseg.storage.commit import committed
+from chunkseg.storage.places import Place
 
 METADATA = {2: ".zarray", 3: "zarr.json"}
 LARGEST_CHUNK_EDGE = {1: 2**18, 2: 1024, 3: 128}
@@ -243,17 +245,27 @@ def continues(
     return (former.chunks, former.shards, former.dtype) == (chunks, shards, np.dtype(dtype))
 
 
-def opened_array(path: Path) -> zarr.Array[Any]:
-    """Open an array that chunkseg wrote, to be read and written."""
+def opened_array(path: Place) -> zarr.Array[Any]:
+    """Open an array that chunkseg wrote: of a folder, to be read and written; else to be read."""
+    if isinstance(path, Address):
+        return _strict(zarr.open_array(str(path), mode="r"))
     # open_array of zarr 3.1 takes a config, and drops it
     return zarr.open_array(str(path), mode="r+").with_config({"write_empty_chunks": True})
 
 
+def _strict(array: zarr.Array[Any]) -> zarr.Array[Any]:
+    """Return an array at an address of which a chunk that is not there is an error when read."""
+    store = array.store_path.store
+    assert isinstance(store, FsspecStore)
+    strict = FsspecStore(store.fs, read_only=True, path=store.path, allowed_exceptions=())
+    return _rewritten(array, {}, StorePath(strict, array.store_path.path))
+
+
 def shorten(path: Path, frames: int) -> None:
     """Let an array of a movie have its first frames only; may be taken up again at any point."""
-    array = _checksummed(opened_array(path))
+    array = opened_array(path)
     array.resize((frames, *array.shape[1:]))
-    sink = Sink(array, Layout(array.shape, (0,), tuple(range(1, array.ndim))))
+    sink = Sink(_checksummed(array), Layout(array.shape, (0,), tuple(range(1, array.ndim))))
     for folder in chunk_folder(path).iterdir():
         if folder.name.isdigit() and int(folder.name) * sink.bundle >= frames:
             shutil.rmtree(folder)
@@ -342,7 +354,12 @@ def checksum(data: NDArray[Any]) -> int:
 
 
 def missing_chunks(array: zarr.Array[Any], slices: Slices) -> list[str]:
-    """Keys of the chunks (or shards) of a region that are not there, of an array in a folder."""
+    """Keys of the chunks (or shards) of a region that are not there, of an array in a folder.
+
+    None of one at an address, where reading tells.
+    """
+    if isinstance(array.store_path.store, FsspecStore):
+        return []
     folder = _folder(array)
     encode = array.metadata.encode_chunk_key
     spans = [
