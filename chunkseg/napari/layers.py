@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 
 from chunkseg.api.checks import Subject
+from chunkseg.api.result import Result
 from chunkseg.geometry.layout import Layout
 from chunkseg.report.scenes import Stage
 from chunkseg.report.views import Budget, Level, Pyramid
-from chunkseg.storage.output import read_run
-from chunkseg.storage.site import RUN, TABLE
+from chunkseg.storage.site import LABELS, RUN, TABLE
 from chunkseg.storage.sources import View, as_dask
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -63,17 +63,22 @@ def layer_data(out: str | os.PathLike[str]) -> list[LayerData]:
     >>> kind, data.shape, options["features"]["area"].tolist()
     ('labels', (9, 9), [nan, 4.0, 6.0])
     """
-    folder = Path(out).expanduser()
-    subject = Subject.of(folder, read_run(folder))
+    result = Result.open(out)
+    subject = Subject.of(result.path, result.run)
     stage = Stage.of(subject, budget=Budget(0))
     if stage.image is None:
-        _log.warning("%s is shown without its image: %s", folder, stage.why)
+        _log.warning("%s is shown without its image: %s", result.path, stage.why)
     layers = [
         _image(subject, stage.image),
         _mask(subject, stage.mask if isinstance(stage.mask, Pyramid) else None),
-        _labels(subject, stage.labels),
+        _labels(subject, stage.labels, table_of(result)),
     ]
     return [layer for layer in layers if layer is not None]
+
+
+def table_of(result: Result) -> pd.DataFrame | None:
+    """Table of a result; None of a run that stopped before there was one."""
+    return result.table if TABLE in result.run["files"] else None
 
 
 def is_run(path: str | os.PathLike[str]) -> bool:
@@ -118,23 +123,20 @@ def _image(subject: Subject, pyramid: Pyramid | None) -> LayerData | None:
 def _mask(subject: Subject, pyramid: Pyramid | None) -> LayerData | None:
     if pyramid is None:
         return None
-    options = {"opacity": MASK_OPACITY, "visible": "labels" not in _kept(subject)}
+    options = {"opacity": MASK_OPACITY, "visible": LABELS not in subject.run["files"]}
     return _layer(subject, pyramid, f"{subject.path.name} mask", {}, options, "labels")
 
 
-def _labels(subject: Subject, pyramid: Pyramid | None) -> LayerData | None:
+def _labels(
+    subject: Subject, pyramid: Pyramid | None, table: pd.DataFrame | None
+) -> LayerData | None:
     if pyramid is None:
         return None
     about = {"run": str(subject.path)}
     options: dict[str, Any] = {"opacity": LABELS_OPACITY}
-    if (subject.path / TABLE).is_file():
-        frame = 0 if subject.layout.looped else None
-        options["features"] = features(pd.read_parquet(subject.path / TABLE), frame)
+    if table is not None:
+        options["features"] = features(table, 0 if subject.layout.looped else None)
     return _layer(subject, pyramid, f"{subject.path.name} labels", about, options, "labels")
-
-
-def _kept(subject: Subject) -> set[str]:
-    return {name.split(".")[0] for name in subject.run["files"]}
 
 
 def _layer(

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from chunkseg.api.measurement import measured
-from chunkseg.errors import IncompleteError, ParameterError
+from chunkseg.api.result import Result
+from chunkseg.errors import ChunksegError, IncompleteError, ParameterError
 from chunkseg.napari.described import Layer, dims_of, named, spacing_of_layer
-from chunkseg.napari.layers import KEY
+from chunkseg.napari.layers import KEY, table_of
 from chunkseg.napari.objects import Objects
 from chunkseg.passes.measure import choose
 from chunkseg.runner.progress import Progress, silent
 from chunkseg.storage.commit import committed
-from chunkseg.storage.site import TABLE
 
 GROUPS = {
     "size": "Size",
@@ -82,10 +80,11 @@ def measure(
 def known_objects(labels: Layer) -> Objects | None:
     """Objects that the run has measured whose labels a layer shows; None for any other layer."""
     run = labels.metadata.get(KEY, {}).get("run")
-    table = None if run is None else Path(run) / TABLE
-    if table is None or not table.is_file():
+    try:
+        table = None if run is None else table_of(Result.open(run))
+    except ChunksegError:  # gone or overwritten since
         return None
-    return Objects(pd.read_parquet(table))
+    return None if table is None else Objects(table)
 
 
 def save_csv(objects: Objects | None, path: str | Path) -> None:

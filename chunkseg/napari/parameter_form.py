@@ -11,7 +11,6 @@ from chunkseg.api.workflow import Workflow
 from chunkseg.napari.form import Field, Value, form_fields, meanings, values_of, workflow_of
 from chunkseg.plan.parameters import Parameters
 
-
 SHORT = 60
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from chunkseg.api.checking_files import input_check
 from chunkseg.api.checks import OK, Subject
+from chunkseg.api.result import Result
 from chunkseg.api.workflow import Workflow
 from chunkseg.errors import ChunksegError
 from chunkseg.geometry.layout import Layout
@@ -24,7 +24,6 @@ from chunkseg.napari.described import Layer, Shown, origin_of
 from chunkseg.napari.layers import KEY
 from chunkseg.runner.progress import Progress
 from chunkseg.storage.identity import canonical
-from chunkseg.storage.output import read_run
 from chunkseg.storage.sources import View, as_dask, source_of
 
 GIVEN, OF_RUN, FOUND = "as given", "of the run {}", "Otsu's, found in the image"
@@ -101,13 +100,12 @@ def _of_runs(
 
 def _of_run(workflow: Workflow, shown: Shown, frame: int, folder: str) -> float | None:
     """Threshold of a run, if it is one of this image and blur, and the image is what it was."""
-    path = Path(folder)
     try:
-        run = read_run(path)
-        subject = Subject.of(path, run)
+        result = Result.open(folder)
+        subject = Subject.of(result.path, result.run)
     except ChunksegError:
         return None
-    told = run["input"]
+    told = result.run["input"]
     same = shown.origin == origin_of(told["source"], told.get("opened_with", {}))
     if not same or subject.is_mask or _blur(subject.parameters) != _blur(workflow):
         return None
