@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import platform
 from collections.abc import Mapping, Sequence
@@ -47,10 +48,15 @@ def run_facts(
     }
 
 
+@functools.cache
+def _libraries() -> dict[str, str]:
+    return {name: version(name) for name in _LIBRARIES}
+
+
 def versions() -> dict[str, str]:
     """Versions of chunkseg, Python and the libraries that results depend on."""
     own = {"chunkseg": chunkseg.__version__, "python": platform.python_version()}
-    return own | {name: version(name) for name in _LIBRARIES}
+    return own | _libraries()
 
 
 def run_identity(

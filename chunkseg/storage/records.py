@@ -11,6 +11,7 @@ all, and is the sign that the region's blocks are done.
 
 from __future__ import annotations
 
+import functools
 import logging
 import types
 import typing
@@ -28,6 +29,8 @@ from chunkseg.geometry.boxes import Block, Box
 from chunkseg.storage.commit import write_arrays
 
 R = TypeVar("R")
+
+_hints = functools.cache(typing.get_type_hints)
 
 _log = logging.getLogger("chunkseg")
 
@@ -158,7 +161,7 @@ def _unpack(
     kind: type[Any], packed: Mapping[str, NDArray[Any]], field: str = ""
 ) -> Iterator[tuple[Block, Any]]:
     """Blocks with their records, or with one field of them."""
-    hint = typing.get_type_hints(kind)[field] if field else kind
+    hint = _hints(kind)[field] if field else kind
     make = _column(hint, packed, field)
     index, start, stop = (packed[k].tolist() for k in ("index", "start", "stop"))
     for i, (frame, number) in enumerate(zip(packed["frame"], packed["number"], strict=True)):
@@ -180,7 +183,7 @@ def _maker(
     kind: type[Any], packed: Mapping[str, NDArray[Any]], prefix: str
 ) -> Callable[[int], Any]:
     """Return what makes the i-th record out of the packed columns."""
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     columns = {name: _column(hint, packed, prefix + name) for name, hint in hints.items()}
     return lambda i: kind(**{name: column(i) for name, column in columns.items()})
 
