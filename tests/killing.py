@@ -236,6 +236,7 @@ class Points:
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Within it, what commits is watched; blocks have several chunks, passes some regions."""
+        from chunkseg.geometry import bundles
         from chunkseg.passes.components import ComponentsPass
         from chunkseg.passes.measure import Measures
         from chunkseg.runner import lesson, sweep, thresholds
@@ -243,6 +244,7 @@ class Points:
         from chunkseg.storage.runs import RunStore
 
         arrays.LARGEST_CHUNK_EDGE.update({2: 2, 3: 2})
+        bundles.BUNDLE_FRAMES = 2
         lesson.REGION_BLOCKS = sweep.REGION_BLOCKS = 12  # type: ignore[attr-defined]
         arrays.Sink.write = self._writing(arrays.Sink.write, chunks)  # type: ignore[method-assign]
         RunStore.write = self._writing(RunStore.write, runs)  # type: ignore[method-assign]
@@ -255,6 +257,7 @@ class Points:
             *((thresholds, name) for name in MERGES),
             (ComponentsPass, "merge"),
             (Measures, "merge"),
+            (arrays.Sink, "write_bundle"),
         ):
             setattr(owner, name, self._beginning(getattr(owner, name), name))
         yield

@@ -22,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 import chunkseg as cs
 from chunkseg.errors import IncompleteError, OutputExistsError
+from chunkseg.geometry import bundles
 from chunkseg.runner import lesson as runner
 from chunkseg.runner import retries, sweep
 from chunkseg.runner.execution import Execution
@@ -160,6 +161,7 @@ class Resumed(RuleBasedStateMachine):
                 patch.setattr(retries.time, "sleep", lambda seconds: None)
                 patch.setattr(runner, "REGION_BLOCKS", GROUP_BLOCKS)
                 patch.setattr(sweep, "REGION_BLOCKS", GROUP_BLOCKS)
+                patch.setattr(bundles, "BUNDLE_FRAMES", 2)
                 if twice:
                     patch.setattr(Execution, "compute", each_twice)
                 with dask.config.set(scheduler=None if twice or workers > 1 else "synchronous"):
