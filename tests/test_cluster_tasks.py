@@ -48,7 +48,7 @@ def test_payload(image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Execution, "compute", measured)
     result = run(image, tmp_path / "out", (8, 8, 8), keep=("mask", "seeds", "expanded"))
     assert result.counts["eroded"].max() > 50
-    assert {"range", "histogram", "seeds", "objects", "labels"} <= set(largest)
+    assert {"range", "seeds", "objects", "labels"} <= set(largest)
     assert max(largest.values()) < PAYLOAD, largest
 
 

@@ -14,7 +14,7 @@ from chunkseg.runner.outcome import spent_of
 from chunkseg.runner.resident import peak_memory, resident_memory, watched
 
 SIZE = 2**26
-PASSES = ["range", "histogram", "seeds", "objects", "labels"]
+PASSES = ["range", "seeds", "objects", "labels"]
 
 
 def test_a_peak_in_between_is_seen_and_the_former_one_is_not():

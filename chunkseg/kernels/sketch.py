@@ -77,7 +77,7 @@ class Sketch:
 
 
 def merge_sketches(sketches: Iterable[Sketch]) -> Sketch:
-    """Add up sketches, in bins as wide as the widest of theirs.
+    """Add up sketches, of which one holds something: the sketch of all their values.
 
     Examples
     --------
@@ -89,13 +89,23 @@ def merge_sketches(sketches: Iterable[Sketch]) -> Sketch:
 
 def _added(one: Sketch, other: Sketch) -> Sketch:
     exponent = max(one.exponent, other.exponent)
-    both = (one.widened(exponent), other.widened(exponent))
-    first = min(sketch.first for sketch in both)
-    counts = np.zeros(max(s.first + len(s.counts) for s in both) - first, np.int64)
-    for sketch in both:
-        start = sketch.first - first
+    while (span := _spanned(one, other, exponent))[1] - span[0] >= BINS:
+        exponent += 1
+    counts = np.zeros(span[1] - span[0] + 1, np.int64)
+    for sketch in (one.widened(exponent), other.widened(exponent)):
+        start = sketch.first - span[0]
         counts[start : start + len(sketch.counts)] += sketch.counts
-    return Sketch(exponent, first, counts)
+    return Sketch(exponent, span[0], counts)
+
+
+def _spanned(one: Sketch, other: Sketch, exponent: int) -> tuple[int, int]:
+    """First and last bin of two sketches whose bins were as wide as that."""
+    ends = [
+        index >> (exponent - sketch.exponent)
+        for sketch in (one, other)
+        for index in (sketch.first, sketch.first + len(sketch.counts) - 1)
+    ]
+    return min(ends), max(ends)
 
 
 class Sketcher:
@@ -152,17 +162,22 @@ class Sketcher:
 
 def _fitting(low: float, high: float) -> tuple[int, int]:
     """Exponent of the narrowest bins of which there are enough for a range, and the first bin."""
-    largest = math.frexp(max(abs(low), abs(high)))[1]
-    width = math.frexp(high / 2 - low / 2)[1] + 1
+    largest, width = _power(max(abs(low), abs(high))), _power(high / 2 - low / 2) + 1
     exponent = max(largest - _INDEX_BITS, width - BINS.bit_length() - 1, _SMALLEST)
     while _index(high, exponent) - _index(low, exponent) >= BINS:
         exponent += 1
     return exponent, _index(low, exponent)
 
 
+def _power(value: float) -> int:
+    """Exponent of the least power of two above a value; of 0 the smallest."""
+    return math.frexp(value)[1] if value else _SMALLEST
+
+
 def _index(value: float, exponent: int) -> int:
-    """Number of the bin that holds a value."""
-    return math.floor(math.ldexp(value, -exponent))
+    """Number of the bin that holds a value, also of one that scaling makes 0."""
+    scaled = math.ldexp(value, -exponent)
+    return -1 if value < 0 == scaled else math.floor(scaled)
 
 
 @compiled(error_model="numpy")
@@ -172,6 +187,8 @@ def _count(values: Any, scale: Any, first: Any, tables: Any) -> None:
     for start in range(0, values.size, _ROW):
         row = values[start : start + _ROW]
         for k in range(row.size):
-            bins[k] = np.int32(np.floor(row[k] * scale) - first)
+            scaled = row[k] * scale
+            vanished = (scaled == 0) & (row[k] < 0)
+            bins[k] = np.int32(np.floor(scaled) - np.float64(vanished) - first)
         for k in range(row.size):
             tables[k & 1, np.uintp(bins[k])] += 1

@@ -129,7 +129,7 @@ def pass_costs(
     >>> workflow = Parameters(sigma=3, erosion_radius=10)
     >>> costs = pass_costs(workflow, np.dtype("uint16"), (1.0, 1.0, 1.0))
     >>> [(cost.name, cost.halo[0]) for cost in costs]
-    [('range', 12), ('histogram', 12), ('seeds', 22), ('objects', 10), ('labels', 0)]
+    [('range', 12), ('seeds', 22), ('objects', 10), ('labels', 0)]
     """
     spacing = tuple(spacing)
     ndim = len(spacing)
@@ -140,7 +140,7 @@ def pass_costs(
     keeps_mask = int("mask" in keep or until == "mask")
     costs = [replace(_seeds(dtype, blur, split, is_mask, whole), writes=keeps_mask)]
     if not is_mask:
-        costs = [*_range_passes(dtype, blur, whole, parameters.threshold == "otsu"), *costs]
+        costs = [*_range_passes(dtype, blur, whole, parameters), *costs]
     if until is None:
         kept = LABEL * len({"seeds", "expanded"} & set(keep))
         costs.append(_objects(parameters.expansion(spacing).halo, kept))
@@ -157,12 +157,16 @@ def _blurred(dtype: np.dtype[np.generic], whole: bool) -> tuple[float, float]:
 
 
 def _range_passes(
-    dtype: np.dtype[np.generic], blur: Shape, whole: bool, otsu: bool
+    dtype: np.dtype[np.generic], blur: Shape, whole: bool, parameters: Parameters
 ) -> list[PassCost]:
-    """Range and histogram, which Otsu's threshold needs; for one given, NaN is searched."""
+    """Range, which Otsu's threshold needs, and histogram, which that of a whole movie needs.
+
+    With a threshold that is given, floats are searched for NaN. The histogram pass over blocks
+    without foreground is left out here, since the seeds pass leaves those out in turn.
+    """
     size, nowhere = dtype.itemsize, (0,) * len(blur)
     search = 0.4 if dtype.kind == "f" else 0.0
-    if not otsu:
+    if parameters.threshold != "otsu":
         cost = PassCost("range", nowhere, size, grown=size, core=search)
         return [cost] if dtype.kind == "f" else []
     more, planes = _blurred(dtype, whole)
@@ -176,7 +180,8 @@ def _range_passes(
         planes=planes,
         work=BLUR,
     )
-    return [cost, replace(cost, name="histogram")]
+    whole_movie = parameters.threshold_scope == "movie"
+    return [cost, replace(cost, name="histogram")] if whole_movie else [cost]
 
 
 def _seeds(
