@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from chunkseg.plan.parameters import Parameters
 from chunkseg.runner.sweep import Input
 from chunkseg.storage.identity import Identity, canonical
 from chunkseg.storage.opening import open_image
+from chunkseg.storage.places import Place, take
 from chunkseg.storage.written import changed_files, missing_files
 
 ELSEWHERE = ("command", "input", "chunks")
 
 
-def file_checks(path: Path, run: Mapping[str, Any]) -> list[Check]:
+def file_checks(path: Place, run: Mapping[str, Any]) -> list[Check]:
     """Whether every file is there, and what has a digest is what it was."""
     missing, changed = missing_files(path, run), changed_files(path, run)
     files, digests = f"{len(run['files'])} there", f"SHA-256 of {len(run['sha256'])} files"
@@ -53,10 +55,21 @@ def _workflow_differs(subject: Subject) -> str | None:
     if any(canonical(facts.get(name)) != canonical(value) for name, value in known.items()):
         return "the workflow of run.json is not the one of its identity"
     try:
-        saved = Parameters.load(subject.path / "workflow.toml").as_dict()
+        saved = _workflow_of(subject).as_dict()
     except ChunksegError as error:
         return str(error)
     return None if saved == known else "run.json and workflow.toml tell of different workflows"
+
+
+def _workflow_of(subject: Subject) -> Parameters:
+    """Read the workflow as it was saved; of an address, a copy."""
+    file = subject.path / "workflow.toml"
+    if isinstance(file, Path):
+        return Parameters.load(file)
+    with tempfile.TemporaryDirectory(prefix="chunkseg-verify-") as folder:
+        copy = Path(folder) / "workflow.toml"
+        take(file, copy)
+        return Parameters.load(copy)
 
 
 def _summary_differs(subject: Subject) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -15,6 +14,7 @@ from chunkseg.geometry.layout import Layout
 from chunkseg.geometry.pyramid import Level, levels_of
 from chunkseg.passes.components import Border
 from chunkseg.plan.parameters import Parameters
+from chunkseg.storage.places import Place
 
 OK: Literal["ok"] = "ok"
 FAILED: Literal["failed"] = "failed"
@@ -130,7 +130,7 @@ class Subject:
         Shape of its arrays, and the blocks of a frame.
     """
 
-    path: Path
+    path: Place
     run: dict[str, Any]
     parameters: Parameters
     dims: tuple[str, ...]
@@ -138,7 +138,7 @@ class Subject:
     grid: Grid
 
     @classmethod
-    def of(cls, path: Path, run: dict[str, Any]) -> Subject:
+    def of(cls, path: Place, run: dict[str, Any]) -> Subject:
         """Take the facts of a result.
 
         Raises

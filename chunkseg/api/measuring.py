@@ -21,7 +21,7 @@ from chunkseg.passes.tables import with_physical
 from chunkseg.storage.claim import claim
 from chunkseg.storage.identity import Identity, canonical
 from chunkseg.storage.opening import open_image
-from chunkseg.storage.places import local_path
+from chunkseg.storage.places import place_of
 from chunkseg.storage.wrapping import described
 
 Image = str | os.PathLike[str] | Any
@@ -43,7 +43,8 @@ def measure(
     labels : path, DataArray, dask, zarr or NumPy array
         Label image; 0 is background.
     out : path
-        Folder for ``objects.parquet``, ``objects.csv``, ``summary.json`` and ``run.json``.
+        Folder or address for ``objects.parquet``, ``objects.csv``, ``summary.json`` and
+        ``run.json``.
     image : path or array, optional
         Intensities; with an axis ``c`` more, each channel gets its columns.
     properties : str or sequence of str
@@ -75,7 +76,7 @@ def measure(
     0   2.0      0.50
     1   1.0      0.25
     """
-    path = local_path(out)
+    path = place_of(out)
     opened = _opened(labels)
     intensity = None if image is None else _opened(image)
     with claim(path, _identity(opened, intensity, properties), {}, None, overwrite) as output:

@@ -6,7 +6,6 @@ import importlib
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
@@ -18,6 +17,7 @@ from chunkseg.passes.summaries import frames_summary
 from chunkseg.passes.tables import summarize
 from chunkseg.storage.opening import open_image
 from chunkseg.storage.output import read_histograms, read_run
+from chunkseg.storage.places import Place, place_of
 from chunkseg.storage.site import DROPPED, LABELS, TABLE
 
 if TYPE_CHECKING:
@@ -31,17 +31,17 @@ class Result:
     Attributes
     ----------
     path
-        The folder.
+        The folder, or the address.
     run
         The content of ``run.json``: versions, input, parameters, facts per frame, timings.
     """
 
-    path: Path
+    path: Place
     run: dict[str, Any]
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
-        """Open the folder of a finished run.
+        """Open the folder of a finished run, or its address.
 
         Raises
         ------
@@ -50,8 +50,8 @@ class Result:
         IncompleteError
             If the run was not finished.
         """
-        folder = Path(path).expanduser()
-        return cls(folder, read_run(folder))
+        place = place_of(path)
+        return cls(place, read_run(place))
 
     @property
     def labels(self) -> xr.DataArray:
@@ -137,10 +137,15 @@ class Result:
         found = read_histograms(self.path)
         return pd.DataFrame(columns=["frame", "value", "count"]) if found is None else found
 
-    def report(self, image: Any = None, *, seams: bool = False) -> Path:
+    def report(self, image: Any = None, *, seams: bool = False) -> Place:
         """Write ``report.html`` beside the result: see :func:`chunkseg.write_report`."""
-        path: Path = chunkseg.write_report(self.path, image, seams=seams)
+        path: Place = chunkseg.write_report(self.path, image, seams=seams)
         return path
+
+    def view(self, viewer: Any = None) -> Any:
+        """Show it in napari and return the viewer: see :func:`chunkseg.napari.viewing.view`."""
+        viewing = importlib.import_module("chunkseg.napari.viewing")  # a layer above
+        return viewing.view(self.path, viewer)
 
     def verify(self, image: Any = None, **options: Any) -> Verification:
         """Verify the files, the label image and random regions: see :func:`chunkseg.verify`."""

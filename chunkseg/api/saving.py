@@ -28,10 +28,10 @@ from chunkseg.runner.staging import needs_staging, stage
 from chunkseg.runner.sweep import Input, Sweeper
 from chunkseg.runner.workers import refuse_unshared
 from chunkseg.storage.arrays import Stored
-from chunkseg.storage.kept import SavedImage
+from chunkseg.storage.kept import SavedImage, filled_at
 from chunkseg.storage.ome import Frames, channel_metadata, parse_version
 from chunkseg.storage.opening import LABELS, from_array, open_image
-from chunkseg.storage.places import local_path
+from chunkseg.storage.places import place_of
 from chunkseg.storage.records import Records
 from chunkseg.storage.sources import View, as_dask, source_of
 
@@ -65,8 +65,9 @@ def save_image(
         With the axes y, x, and any of t, c, z; axes without names are taken as
         :func:`chunkseg.from_array` does.
     path : path
-        Folder to be made, as ``cells.ome.zarr``. While it is written it has ``.partial`` after its
-        name.
+        Folder to be made, as ``cells.ome.zarr``, or an address, as
+        ``s3://bucket/cells.ome.zarr``. While a folder is written it has ``.partial`` after its
+        name. What goes to an address is written where this process is, then moved there.
     chunks : int, sequence or mapping by axis, optional
         Length of the chunks along the spatial axes, or one for all; by default up to 128 voxels
         in 3-D, 1024 in 2-D. A chunk holds one time point of one channel.
@@ -100,7 +101,7 @@ def save_image(
     ParameterError
         If an option can't be used, or coordinates are uneven or falling.
     PathError
-        If ``path`` is an address.
+        If ``path`` can't be written to.
     OutputExistsError
         If ``path`` is there already and holds anything else.
     BusyError
@@ -153,7 +154,8 @@ class Saving:
         labels: bool | None,
     ) -> Saving:
         """Check what is asked for and decide on blocks and levels; see :func:`save_image`."""
-        where, version = local_path(path), parse_version(ome_version)
+        place, version = place_of(path), parse_version(ome_version)
+        where, address = filled_at(place)
         named = _ordered(image if isinstance(image, xr.DataArray) else from_array(image))
         given = Given.of(named)
         frames = replace(_frames(named, given.layout), version=version)
@@ -170,9 +172,8 @@ class Saving:
         )
         dtype = given.data.dtype
         mean = not marked and dtype.kind != "b"
-        return cls(
-            given, SavedImage(where, identity, frames, found, dtype, stored, mean, bool(marked))
-        )
+        described = (frames, found, dtype, stored, mean, bool(marked))
+        return cls(given, SavedImage(where, identity, *described, address=address))
 
     @property
     def source(self) -> Input:
@@ -182,8 +183,8 @@ class Saving:
     def save(self, execution: Execution, progress: Progress) -> None:
         """Write what is not there yet."""
         saved = self.saved
+        saved.settle()
         if saved.complete:
-            saved.tidy()
             return
         refuse_unshared([self.source], execution.client)
         every = range(self.given.layout.frames)
@@ -226,7 +227,7 @@ class Saving:
         try:
             pyramid = self.saved.opened()
         except Exception as error:
-            return [f"{self.saved.path} can't be opened: {error}"]
+            return [f"{self.saved.place} can't be opened: {error}"]
         first = copy_differs(self.source, pyramid, self.saved.grid, execution, progress)
         return [*([first] if first else []), *levels_differ(pyramid, execution, progress)]
 
@@ -240,7 +241,7 @@ class Saving:
             if dim != "c" and not np.allclose(here, there, rtol=1e-6):
                 lost.append(f"{dim} (it has no unit)")
         if lost:
-            _log.warning("%s does not hold the coordinates %s", self.saved.path, ", ".join(lost))
+            _log.warning("%s does not hold the coordinates %s", self.saved.place, ", ".join(lost))
 
 
 def _ordered(image: xr.DataArray) -> xr.DataArray:

@@ -7,7 +7,7 @@ from typing import Any
 
 from chunkseg.api.given import Given, Lazy
 from chunkseg.api.sweeping import kept_at, written
-from chunkseg.storage.places import local_path
+from chunkseg.storage.places import place_of
 
 
 def store(x: Any, path: str | os.PathLike[str]) -> Lazy:
@@ -18,8 +18,9 @@ def store(x: Any, path: str | os.PathLike[str]) -> Lazy:
     x : DataArray, dask or NumPy array
         What to compute; never held whole in memory.
     path : path
-        Folder of the store. While it is written it has ``.partial`` after its name; the same call
-        after an interruption goes on with what is done, and finds a store that is complete.
+        Folder or address of the store. While a folder is written it has ``.partial`` after its
+        name; what goes to an address is written where this process is, then moved there. The same
+        call after an interruption goes on with what is done, and finds a store that is complete.
 
     Returns
     -------
@@ -36,7 +37,7 @@ def store(x: Any, path: str | os.PathLike[str]) -> Lazy:
     BlocksError
         If some blocks could not be computed or written; the others are.
     PathError
-        If ``path`` is an address.
+        If ``path`` can't be written to.
     KindError
         If ``x`` is no array.
 
@@ -49,5 +50,5 @@ def store(x: Any, path: str | os.PathLike[str]) -> Lazy:
     True
     """
     given = Given.of(x, "array")
-    into = kept_at(local_path(path), given, given.data.dtype, "store")
+    into = kept_at(place_of(path), given, given.data.dtype, "store")
     return given.back(written(given, into))

@@ -25,8 +25,9 @@ from chunkseg.runner.sweep import Input, Sweeper, Task
 from chunkseg.runner.tasks import StoreTask
 from chunkseg.storage.arrays import Sink
 from chunkseg.storage.identity import Identity, canonical, frame_digest
-from chunkseg.storage.kept import Kept
+from chunkseg.storage.kept import Kept, filled_at
 from chunkseg.storage.leaves import Source
+from chunkseg.storage.places import Place
 from chunkseg.storage.records import Records
 from chunkseg.storage.sources import as_dask, source_of
 from chunkseg.storage.wrapping import described
@@ -69,7 +70,7 @@ def kept(
 
 
 def kept_at(
-    path: Path, given: Given, dtype: Any, step: str, more: Sequence[Any] = (), **options: Any
+    path: Place, given: Given, dtype: Any, step: str, more: Sequence[Any] = (), **options: Any
 ) -> Kept:
     """Scratch array of a step at a path of the user's choice."""
     return _kept(path, given, dtype, step_identity(given, step, more, **options))
@@ -106,12 +107,14 @@ def _corner(array: da.Array, layout: Layout) -> Box:
     return Box(core.start, stop)
 
 
-def _kept(path: Path, given: Given, dtype: Any, identity: Identity) -> Kept:
+def _kept(path: Place, given: Given, dtype: Any, identity: Identity) -> Kept:
     dims: list[str] | None = None
     attributes: Mapping[str, Any] = {}
     if given.named is not None:
         dims, attributes = [str(d) for d in given.named.dims], described(given.named)
-    return Kept(path, identity, given.layout, regular(given.grid), dtype, dims, attributes)
+    where, address = filled_at(path)
+    grid = regular(given.grid)
+    return Kept(where, identity, given.layout, grid, dtype, dims, attributes, address=address)
 
 
 def regular(grid: Grid) -> Grid:
@@ -162,6 +165,7 @@ def by_frame(records: Records[R]) -> Iterator[tuple[int, list[R]]]:
 
 def written(given: Given, into: Kept) -> da.Array:
     """Compute a user's array into a scratch array, and give it back lazily from there."""
+    into.settle()
     if not into.complete:
         with into.filling() as sink:
             task = StoreTask(sink)

@@ -17,6 +17,7 @@ from chunkseg.errors import ParameterError
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.progress import Progress, silent
 from chunkseg.storage.output import read_run
+from chunkseg.storage.places import place_of
 
 REGIONS = 8
 
@@ -56,7 +57,7 @@ def verify(
     Parameters
     ----------
     out : path
-        Folder of a complete run.
+        Folder or address of a complete run.
     image : path, DataArray, dask, zarr or NumPy array, optional
         The input, where it is not to be found where it was, or was an array in memory. A path is
         opened with the options of the run.
@@ -95,7 +96,7 @@ def verify(
     (True, 'files')
     """
     _check_numbers(regions=(regions, 0), seed=(seed, 0), workers=(workers, 1))
-    path = Path(out).expanduser()
+    path = place_of(out)
     run = read_run(path)
     drawn = int(np.random.default_rng().integers(2**32)) if seed is None else int(seed)
     if run.get("identity", {}).get("facts", {}).get("command") == "measure":

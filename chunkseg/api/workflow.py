@@ -16,7 +16,7 @@ from chunkseg.api.facts import run_facts, summary_facts, warnings_of
 from chunkseg.api.planning import check_plan, estimated
 from chunkseg.api.result import Result
 from chunkseg.api.run_input import Image, RunInput
-from chunkseg.errors import KindError, ParameterError, PathError, PixelError
+from chunkseg.errors import IncompleteError, KindError, ParameterError, PathError, PixelError
 from chunkseg.geometry.boxes import Grid
 from chunkseg.passes.summaries import frames_summary
 from chunkseg.plan.parameters import Parameters
@@ -37,7 +37,7 @@ from chunkseg.runner.staging import stage
 from chunkseg.runner.workers import probe_shared, refuse_unshared
 from chunkseg.storage.cache import CHUNKS
 from chunkseg.storage.claim import claim
-from chunkseg.storage.places import local_path
+from chunkseg.storage.places import place_of
 
 _log = logging.getLogger("chunkseg")
 
@@ -130,7 +130,10 @@ class Workflow(Parameters):
             2-D or 3-D frames, with or without ``t``. Paths are opened with
             :func:`chunkseg.open_image`.
         out : path
-            Folder of the result.
+            Folder of the result, or an address such as ``s3://bucket/run1``. To an address the
+            result is moved when it is finished, ``run.json`` last; until then it lies in a folder
+            of this machine (workers of a cluster must see it), in ``scratch`` or where this
+            process is, which is removed then.
         channel : str or int, optional
             The channel to segment, by name or number.
         intensity_channels : "all", sequence of str or int, or mapping, optional
@@ -183,7 +186,7 @@ class Workflow(Parameters):
             If some blocks could not be done, as for a corrupted input chunk; all else is, and the
             same call goes on once the cause is mended.
         """
-        path = local_path(out)
+        path = place_of(out)
         asked = RunInput.of(self, image, channel, input_is_mask, keep, until, workers, ome_version)
         chosen = intensity_images(image, intensity_channels)
         names = None if chosen is None else tuple(chosen)
@@ -295,14 +298,14 @@ class Workflow(Parameters):
         execution, output = lesson.execution, lesson.output
         try:
             if execution.client is not None:
-                for folder in {output.path, output.scratch}:
+                for folder in {output.state, output.scratch}:
                     probe_shared(folder, execution.client)
             if asked.planning.staged(lesson.block):
                 with timed("stage", staging):
                     into = output.scratch / f"input-{lesson.image.layout.frames}"
                     lesson.image = stage(lesson.image, into, execution, lesson.progress)
             lesson.run()
-        except (ParameterError, KindError, PixelError, PathError):
+        except (ParameterError, KindError, PixelError, PathError, IncompleteError):
             if output.standing == "new" and not lesson.any_done:
                 output.abandon()
             raise

@@ -31,7 +31,7 @@ def converted_lines(saving: Saving, differences: Sequence[str] | None) -> list[s
     saved = saving.saved
     shapes = (" x ".join(map(str, level.shape)) for level in saved.levels)
     rows = [
-        ["written to", str(saved.path)],
+        ["written to", str(saved.place)],
         ["format", f"OME-Zarr {saved.frames.version}, {saved.dtype}"],
         ["levels", ", ".join(shapes)],
     ]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from chunkseg.api.result import Result
 from chunkseg.report.words import memory_text, number, seconds_text, size_text
 from chunkseg.runner.outcome import MEMORY, spent_of, told_spent
+from chunkseg.storage.places import Place
 from chunkseg.storage.site import WRITTEN
 
 MOST_ROWS = 12
@@ -26,7 +26,7 @@ def result_lines(result: Result) -> list[str]:
     return [*told, *aligned([["written to", str(result.path)]]), *_files(result)]
 
 
-def result_facts(result: Result, report: Path | None) -> dict[str, Any]:
+def result_facts(result: Result, report: Place | None) -> dict[str, Any]:
     """Plain values of a result, as for JSON; what is not defined is None."""
     run = result.run
     frames = [{k: v for k, v in f.items() if k != "checksums"} for f in run["frames"]]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from chunkseg.api.result import Result
 from chunkseg.cli.messages import error_text, note, warn
 from chunkseg.cli.printing import aligned, say
 from chunkseg.plan.memory import bytes_of
 from chunkseg.report.extra import INSTALL, missing
+from chunkseg.storage.places import Place
 
 NEEDED = 2**30
 """Bytes that a process needs that has run a workflow and writes its report."""
@@ -24,7 +24,7 @@ def command(args: argparse.Namespace) -> int:
     return 0
 
 
-def report_of(result: Result, memory_limit: int | str | None) -> Path | None:
+def report_of(result: Result, memory_limit: int | str | None) -> Place | None:
     """Write the report of a run that is complete; say why where that can't be done."""
     if memory_limit is not None and bytes_of(memory_limit) < NEEDED:
         note(f"no report within this memory limit; 'chunkseg report {result.path}' writes it")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 from chunkseg.cli.printing import aligned, say
 from chunkseg.report.words import size_text
+from chunkseg.storage.places import place_of
 from chunkseg.storage.status import PassStatus, Status, status
 
 COMPLETE, NOT_THERE, UNFINISHED = 0, 2, 3
@@ -15,13 +15,14 @@ WORDS = {
     "complete": "complete",
     "running": "running",
     "interrupted": "interrupted; the same command goes on where it stopped",
+    "elsewhere": "running or interrupted on another machine",
     "nothing": "no result of chunkseg, and no run",
 }
 
 
 def command(args: argparse.Namespace) -> int:
     """Print how far it is; the exit code is 0, 2 or 3: complete, nothing, not complete."""
-    found = status(Path(args.output).expanduser())
+    found = status(place_of(args.output))
     say([json.dumps(found.as_dict(), indent=1)] if args.json else status_lines(found))
     codes = {"complete": COMPLETE, "nothing": NOT_THERE}
     return codes.get(found.state, UNFINISHED)

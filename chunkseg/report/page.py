@@ -24,6 +24,7 @@ from chunkseg.report.pictures import Picture
 from chunkseg.report.plots import plot_distribution, plot_histogram, plot_over_time
 from chunkseg.report.scenes import Stage
 from chunkseg.report.views import Budget
+from chunkseg.storage.places import Place
 from chunkseg.storage.reports import GENERATOR, write_page
 from chunkseg.storage.site import TABLE, WRITTEN
 
@@ -37,7 +38,7 @@ CURVES = ("count", "mean", "percent_foreground", "threshold")
 MOST_INTENSITIES = 3
 
 
-def write_report(out: str | os.PathLike[str], image: Any = None, *, seams: bool = False) -> Path:
+def write_report(out: str | os.PathLike[str], image: Any = None, *, seams: bool = False) -> Place:
     """Write ``report.html`` beside the result of a run: pictures, plots, numbers, methods.
 
     The page needs no network and no scripts. It is made of what the run has written and of a
@@ -46,7 +47,7 @@ def write_report(out: str | os.PathLike[str], image: Any = None, *, seams: bool 
     Parameters
     ----------
     out : path
-        Folder of a complete run.
+        Folder or address of a complete run.
     image : path, DataArray, dask, zarr or NumPy array, optional
         The input, where it is not to be found where it was, or was an array in memory. Without it
         there are no pictures of the image, and the report says so.
@@ -55,7 +56,7 @@ def write_report(out: str | os.PathLike[str], image: Any = None, *, seams: bool 
 
     Returns
     -------
-    Path
+    path
         Of the file. A former report is replaced.
 
     Raises

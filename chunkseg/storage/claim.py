@@ -20,7 +20,6 @@ Overwriting removes what runs write and nothing else, and begins anew.
 from __future__ import annotations
 
 import json
-import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,10 +28,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chunkseg.errors import OutputExistsError, PathError
+from chunkseg.storage.address import Address
 from chunkseg.storage.commit import file_digest
 from chunkseg.storage.identity import Identity
-from chunkseg.storage.lease import LEASE, lease
+from chunkseg.storage.lease import lease
 from chunkseg.storage.output import Output, read_run
+from chunkseg.storage.places import Place
 from chunkseg.storage.site import (
     FORMER,
     REMOVING,
@@ -51,14 +52,16 @@ WAYS_OUT = (
 
 @contextmanager
 def claim(
-    path: Path,
+    path: Place,
     identity: Identity,
     settings: Mapping[str, Any],
     scratch: Path | None = None,
     overwrite: bool = False,
     keep_scratch: bool = False,
 ) -> Iterator[Output]:
-    """Claim a folder for a run, for the time of the block.
+    """Claim a folder or an address for a run, for the time of the block.
+
+    Where ``path`` is an address, ``scratch`` is where the state of the run goes.
 
     Raises
     ------
@@ -70,7 +73,7 @@ def claim(
     PathError
         If the folder can't be made.
     """
-    site = Site.of(path)
+    site = Site.of(path, scratch)
     done = None if overwrite or site.unfinished else identity_at(path / RUN)
     if done is not None and done.same(identity):
         yield _complete(site, done)
@@ -78,23 +81,21 @@ def claim(
     if path.exists() and not path.is_dir():
         raise OutputExistsError(f"{path} is a file; give a folder for the output")
     created = not path.exists()
-    with lease(site.state):
+    within = None if isinstance(path, Address) else scratch
+    with lease(site.state, path):
         try:
-            yield Claim(site, identity, settings, scratch, keep_scratch).begin(overwrite)
+            site.hold(overwrite)
+            yield Claim(site, identity, settings, within, keep_scratch).begin(overwrite)
         finally:
             _tidy(site, created)
 
 
 def _tidy(site: Site, created: bool) -> None:
     """Remove the state folder if nothing is in it, and the folder if this run made it."""
-    path, state = site.place, site.state
-    rest = {inside.name for inside in state.glob("*") if not inside.name.startswith(LEASE)}
-    if not rest:
-        shutil.rmtree(state, ignore_errors=True)
-    elif rest == {SCRATCH} and (path / RUN).exists():
-        for inside in state.glob(f"{LEASE}*"):
-            inside.unlink()
-    if created and path.exists() and not any(path.iterdir()):
+    path, rest = site.place, site.rest
+    if not rest or (rest == {SCRATCH} and (path / RUN).exists()):
+        site.release()
+    if created and isinstance(path, Path) and path.exists() and not any(path.iterdir()):
         path.rmdir()
 
 
@@ -103,10 +104,12 @@ def _complete(site: Site, identity: Identity) -> Output:
     return Output(site, Started(identity, {}, site.state / SCRATCH), "complete")
 
 
-def identity_at(file: Path) -> Identity | None:
+def identity_at(file: Place) -> Identity | None:
     """Return who wrote a ``run.json``; None if it is not there, damaged, or not chunkseg's."""
     try:
         return Identity.from_json(json.loads(file.read_text(encoding="utf-8"))["identity"])
+    except PathError:
+        raise
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -122,7 +125,7 @@ class Claim:
     keep_scratch: bool
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Place:
         """Place of the result."""
         return self.site.place
 
@@ -239,7 +242,7 @@ class Claim:
         self.site.refuse_foreign()
 
 
-def _by_chunkseg(run: Path) -> bool:
+def _by_chunkseg(run: Place) -> bool:
     """Whether a ``run.json``, damaged perhaps, is one of chunkseg's."""
     try:
         content = run.read_bytes()

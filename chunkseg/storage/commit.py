@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.errors import StorageFullError
+from chunkseg.storage.address import Address
 
 NO_ROOM = {
     errno.ENOSPC: "no space is left on the disk",
@@ -116,7 +117,7 @@ def write_checked(path: Path, content: dict[str, Any]) -> None:
     write_json(path, {**plain, _CHECKSUM: _digest(plain)})
 
 
-def read_checked(path: Path) -> dict[str, Any] | None:
+def read_checked(path: Path | Address) -> dict[str, Any] | None:
     """Read what :func:`write_checked` wrote; None if it is not there, or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -129,8 +130,8 @@ def _digest(plain: Any) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
+def file_digest(path: Path | Address) -> str:
+    """SHA-256 of a file, or of an object at an address."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

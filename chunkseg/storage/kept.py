@@ -4,7 +4,8 @@ It is written beside its place, under a name ending in ``.partial``, and renamed
 fills it is through: what is at the path is complete. ``.chunkseg/`` within it holds the records of
 that sweep and the identity of step and input; the same step with the same input finds them again,
 and another one is refused. An intermediate keeps both; of an image, which other programs read, the
-identity goes into the attributes.
+identity goes into the attributes. What is to be at an address is filled in a folder of this
+machine, and moved to the address when it is complete.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,18 +21,28 @@ from chunkseg.errors import BusyError, OutputExistsError
 from chunkseg.geometry.boxes import Grid
 from chunkseg.geometry.layout import Layout
 from chunkseg.geometry.pyramid import Level
+from chunkseg.storage.address import Address
 from chunkseg.storage.arrays import Sink, Stored, create_array, opened_array
 from chunkseg.storage.commit import flush, flush_all, read_checked, write_checked
 from chunkseg.storage.identity import Identity
 from chunkseg.storage.lease import LEASE, lease
 from chunkseg.storage.ome import OWN, Frames, group_attributes, write_image_group
+from chunkseg.storage.places import DOCUMENTS, Place, move
 from chunkseg.storage.pyramids import PyramidSink, create_pyramid, opened_pyramid
 from chunkseg.storage.scratch import ScratchSource
 from chunkseg.storage.site import STATE
+from chunkseg.storage.writers import hold, refuse_taken_over, release, state_at, writer
 
 T = TypeVar("T")
 
 _IDENTITY = "identity.json"
+
+
+def filled_at(place: Place) -> tuple[Path, Address | None]:
+    """Where what will be at a place is filled, and the address that it then goes to, if any."""
+    if isinstance(place, Path):
+        return place, None
+    return state_at(place) / place.name, place
 
 
 @dataclass(frozen=True)
@@ -41,9 +52,11 @@ class Filled:
     Attributes
     ----------
     path
-        Where it will be.
+        Where it will be when it is filled.
     identity
         Of the step and its input.
+    address
+        Where it goes then, if to an address.
 
     Raises
     ------
@@ -53,16 +66,30 @@ class Filled:
 
     path: Path
     identity: Identity
+    address: Address | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         for path in (self.path, self.partial):
             if path.exists():
                 self._compare(path)
+        if self.address is not None and (self.complete or self._strange(self.address)):
+            self._compare(self.address)
+
+    @property
+    def place(self) -> Place:
+        """Where it is when all is done."""
+        return self.path if self.address is None else self.address
 
     @property
     def complete(self) -> bool:
         """Whether it is there."""
-        return self.path.exists()
+        if self.address is None:
+            return self.path.exists()
+        return any((self.address / name).is_file() for name in DOCUMENTS)
+
+    def _strange(self, address: Address) -> bool:
+        """Whether something is at the address that no call of ours is writing."""
+        return writer(address) is None and not self.path.exists() and address.exists()
 
     @property
     def partial(self) -> Path:
@@ -72,7 +99,7 @@ class Filled:
     @property
     def state(self) -> Path:
         """Folder, within it, of what the sweep needs to be taken up again."""
-        return (self.path if self.complete else self.partial) / STATE
+        return (self.path if self.path.exists() else self.partial) / STATE
 
     @property
     def records(self) -> Path:
@@ -88,9 +115,46 @@ class Filled:
         BusyError
             If another process is at it, or was until now.
         """
+        with self._held(), self._filled(create) as filled:
+            yield filled
+        self.settle()
+
+    def settle(self) -> None:
+        """Carry to its end what was filled: tidy it, and move it to its address."""
+        if not self.path.exists():
+            return
+        if self.address is None:
+            self.tidy()
+            return
+        with self._held():
+            if self.path.exists():
+                self.tidy()
+                refuse_taken_over(self.address, self.path.parent)
+                move(self.path, self.address)
+        release(self.address, self.path.parent)
+        shutil.rmtree(self.path.parent)
+
+    def tidy(self) -> None:
+        """Remove what only the sweep needed, of what is filled."""
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Hold the address, and the folder that is moved there; a path of its own needs neither."""
+        if self.address is None:
+            yield
+            return
+        with lease(self.path.parent, self.address):
+            if hold(self.address, self.path.parent, overwrite=False):
+                for inside in self.address.iterdir():
+                    if inside.name != STATE:
+                        inside.remove()
+            yield
+
+    @contextmanager
+    def _filled(self, create: Callable[[Path], T]) -> Iterator[T]:
         state = self.partial / STATE
-        with lease(state):
-            if self.complete:
+        with lease(state, self.place):
+            if self.path.exists():
                 shutil.rmtree(self.partial)
                 raise BusyError(f"another process has just completed {self.path}; call again")
             write_checked(state / _IDENTITY, self.identity.as_json())
@@ -102,14 +166,14 @@ class Filled:
         for left in (self.path / STATE).glob(f"{LEASE}*"):
             left.unlink()
 
-    def _stated(self, path: Path) -> dict[str, Any] | None:
-        """Return who wrote a folder; None if that is not told."""
+    def _stated(self, path: Place) -> dict[str, Any] | None:
+        """Return who wrote what is at a place; None if that is not told."""
         return read_checked(path / STATE / _IDENTITY)
 
-    def _compare(self, path: Path) -> None:
+    def _compare(self, path: Place) -> None:
         """Refuse what another call made, and what none made."""
         content = self._stated(path)
-        if content is None and path == self.partial and _just_begun(path):
+        if content is None and path == self.partial and _just_begun(self.partial):
             return
         if content is None:
             raise OutputExistsError(
@@ -149,7 +213,7 @@ class Kept(Filled):
     @property
     def source(self) -> ScratchSource:
         """The complete array, to be read."""
-        return ScratchSource(opened_array(self.path))
+        return ScratchSource(opened_array(self.place))
 
     def filling(self) -> AbstractContextManager[Sink]:
         """Within it, the array is written; after it, it is complete; see :meth:`filled_by`."""
@@ -197,7 +261,6 @@ class SavedImage(Filled):
         with self.filled_by(self._create) as pyramid:
             yield pyramid
             flush_all()
-        self.tidy()
 
     def tidy(self) -> None:
         """Remove what only the sweep needed."""
@@ -211,13 +274,13 @@ class SavedImage(Filled):
 
     def opened(self) -> PyramidSink:
         """The arrays of all levels, of a complete image."""
-        return opened_pyramid(self.path, self.frames.layout, self.levels, self.mean)
+        return opened_pyramid(self.place, self.frames.layout, self.levels, self.mean)
 
     def _create(self, path: Path) -> PyramidSink:
         frames, stored = self.frames, self.stored
         return create_pyramid(path, frames, self.levels, self.dtype, self.mean, stored)
 
-    def _stated(self, path: Path) -> dict[str, Any] | None:
+    def _stated(self, path: Place) -> dict[str, Any] | None:
         if path == self.partial:
             return super()._stated(path)
         own = group_attributes(path).get(OWN)

@@ -27,8 +27,15 @@ PATIENCE = 0.3
 
 
 @contextmanager
-def lease(folder: Path) -> Iterator[None]:
+def lease(folder: Path, what: object = None) -> Iterator[None]:
     """Hold the lease on a folder, which is made if it is not there.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    what
+        What messages say is being written; by default the folder that it lies in.
 
     Raises
     ------
@@ -37,7 +44,7 @@ def lease(folder: Path) -> Iterator[None]:
     PathError
         If the folder can't be made.
     """
-    lock = _acquired(folder)
+    lock = _acquired(folder, what or folder.parent)
     try:
         note = {"host": platform.node(), "process": os.getpid()}
         (folder / HOLDER).write_text(json.dumps(note), encoding="utf-8")
@@ -47,7 +54,7 @@ def lease(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _acquired(folder: Path) -> filelock.BaseFileLock:
+def _acquired(folder: Path, what: object) -> filelock.BaseFileLock:
     """Take the lock; again, if a holder that has just ended removed the folder with it."""
     lock = filelock.FileLock(folder / LOCK, timeout=PATIENCE)
     while True:
@@ -56,8 +63,8 @@ def _acquired(folder: Path) -> filelock.BaseFileLock:
             lock.acquire()
         except filelock.Timeout:
             raise BusyError(
-                f"another run is writing to {folder.parent} ({holder(folder)}); wait for it, stop "
-                "it, or choose another folder"
+                f"another run is writing to {what} ({holder(folder)}); wait for it, stop it, or "
+                "choose another folder"
             ) from None
         except OSError as error:
             reason = error.strerror or error

@@ -20,6 +20,7 @@ from chunkseg.geometry.layout import Layout
 from chunkseg.geometry.pyramid import Level
 from chunkseg.geometry.units import PIXEL
 from chunkseg.storage.commit import write_json
+from chunkseg.storage.places import Place
 
 Version = Literal["0.4", "0.5"]
 OWN = "chunkseg"
@@ -126,8 +127,8 @@ def write_image_group(
     write_json(folder / ".zgroup", {"zarr_format": 2})
 
 
-def group_attributes(folder: Path) -> dict[str, Any]:
-    """Attributes of a group that was written here; none of anything else."""
+def group_attributes(folder: Place) -> dict[str, Any]:
+    """Attributes of a group that was written at a place; none of anything else."""
     for name in ("zarr.json", ".zattrs"):
         try:
             content = json.loads((folder / name).read_text(encoding="utf-8"))

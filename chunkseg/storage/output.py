@@ -27,6 +27,7 @@ from chunkseg.storage.commit import (
     write_json,
 )
 from chunkseg.storage.ome import Frames, write_image_group
+from chunkseg.storage.places import Place
 from chunkseg.storage.pyramids import PyramidSink, create_pyramid, opened_pyramid
 from chunkseg.storage.scratch import ScratchSource
 from chunkseg.storage.site import (
@@ -68,7 +69,7 @@ class Output:
     keep_scratch: bool = False
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Place:
         """Place of the result."""
         return self.site.place
 
@@ -228,13 +229,13 @@ def label_levels(frames: Frames, block: Shape) -> tuple[Level, ...]:
     return levels_of(frames.layout.frame_shape, block, frames.spatial_spacing)
 
 
-def read_histograms(path: Path) -> pd.DataFrame | None:
+def read_histograms(path: Place) -> pd.DataFrame | None:
     """Read the histograms of a result; None where its thresholds were given."""
     table = path / HISTOGRAMS
     return pd.read_parquet(table) if table.exists() else None
 
 
-def read_run(path: Path) -> dict[str, Any]:
+def read_run(path: Place) -> dict[str, Any]:
     """Read ``run.json`` of a complete result.
 
     Raises

@@ -21,6 +21,7 @@ from chunkseg.geometry.pyramid import Level
 from chunkseg.kernels.halving import halved
 from chunkseg.storage.arrays import METADATA, Sink, Stored, create_array, opened_array
 from chunkseg.storage.ome import Frames
+from chunkseg.storage.places import Place
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def create_pyramid(
 
 
 def opened_pyramid(
-    folder: Path, layout: Layout, levels: tuple[Level, ...], mean: bool
+    folder: Place, layout: Layout, levels: tuple[Level, ...], mean: bool
 ) -> PyramidSink:
     """Open the arrays of all levels; whatever zarr raises where one can't be read."""
     sinks = (

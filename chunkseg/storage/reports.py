@@ -10,14 +10,16 @@ import os
 from pathlib import Path
 
 from chunkseg.errors import OutputExistsError
+from chunkseg.storage.address import Address
 from chunkseg.storage.commit import committed
+from chunkseg.storage.places import Place
 
 REPORT = "report.html"
 GENERATOR = '<meta name="generator" content="chunkseg">'
 _FIRST_BYTES = 1000
 
 
-def write_page(folder: Path, page: str) -> Path:
+def write_page(folder: Place, page: str) -> Place:
     """Write a report, in place of the former one.
 
     Raises
@@ -26,25 +28,33 @@ def write_page(folder: Path, page: str) -> Path:
         If there is a file of its name that chunkseg did not make.
     """
     target = folder / REPORT
-    if os.path.lexists(target) and not _ours(target):
+    if _there(target) and not _ours(target):
         raise OutputExistsError(
             f"{target} was not made by chunkseg and will not be overwritten; move it elsewhere"
         )
     remove_page(folder)
+    if isinstance(target, Address):
+        target.write_bytes(page.encode())
+        return target
     with committed(target) as partial:
         partial.write_text(page, encoding="utf-8")
     return target
 
 
-def remove_page(folder: Path) -> None:
+def _there(path: Place) -> bool:
+    """Whether anything is there, be it a link to nothing."""
+    return path.exists() if isinstance(path, Address) else os.path.lexists(path)
+
+
+def remove_page(folder: Place) -> None:
     """Remove the report of a result, and what was left where one was being written."""
     if _ours(folder / REPORT):
         (folder / REPORT).unlink(missing_ok=True)
-    for partial in folder.glob(f".{REPORT}.*.partial"):
+    for partial in folder.glob(f".{REPORT}.*.partial") if isinstance(folder, Path) else ():
         partial.unlink(missing_ok=True)
 
 
-def _ours(path: Path) -> bool:
+def _ours(path: Place) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as file:

@@ -20,11 +20,13 @@ from chunkseg.errors import PathError
 from chunkseg.geometry.boxes import Grid
 from chunkseg.storage.claim import identity_at
 from chunkseg.storage.lease import HOLDER, held, holder
+from chunkseg.storage.places import Place
 from chunkseg.storage.records import blocks_in
-from chunkseg.storage.site import FORMER, REMOVING, RUN, STATE, Started
+from chunkseg.storage.site import FORMER, REMOVING, RUN, Site, Started
+from chunkseg.storage.writers import writer
 
 MOST_FILES = 5000
-State = Literal["complete", "running", "interrupted", "nothing"]
+State = Literal["complete", "running", "interrupted", "elsewhere", "nothing"]
 STAGED = "stage"
 PASSES = (STAGED, "range", "histogram", "seeds", "seeds-again", "objects", "labels")
 _RECORDS = ("input-*/records", "frames-*/records/*")
@@ -57,11 +59,12 @@ class Status:
     Attributes
     ----------
     path
-        The folder.
+        The folder or address.
     state
-        ``"complete"``, ``"running"``, ``"interrupted"`` or ``"nothing"`` (of ours).
+        ``"complete"``, ``"running"``, ``"interrupted"``, ``"elsewhere"`` (a run to an address,
+        running or interrupted, whose state folder is not seen here) or ``"nothing"`` (of ours).
     holder
-        Who is at it, of a run under way.
+        Who is at it, of a run under way; of one elsewhere, on which host its state lies, and where.
     frames_done, frames
         Frames that are done, and that there are; None where that is not known.
     passes
@@ -92,13 +95,13 @@ class Status:
         return asdict(self)
 
 
-def status(path: Path) -> Status:
-    """Tell how far the run in a folder is.
+def status(path: Place) -> Status:
+    """Tell how far the run in a folder or at an address is.
 
     Raises
     ------
     PathError
-        If there is no such folder.
+        If there is no such folder, or nothing at the address.
 
     Examples
     --------
@@ -108,7 +111,10 @@ def status(path: Path) -> Status:
     """
     if not path.is_dir():
         raise PathError(f"there is no result at {path}: no such folder")
-    state = path / STATE
+    state = Site.of(path).state
+    note = None if isinstance(path, Path) else writer(path)
+    if note is not None and not state.is_dir():
+        return Status(str(path), "elsewhere", f"{note['host']}, in {note['state']}")
     started, complete = Started.read(state), identity_at(path / RUN)
     who = holder(state) if _running(state) else None
     begun = started is not None or any((state / n).exists() for n in (RUN, REMOVING, FORMER))
@@ -120,7 +126,7 @@ def status(path: Path) -> Status:
     word: State = "interrupted" if who is None else "running"
     if started is None:
         return Status(str(path), word, who)
-    return _under_way(path, started, word, who)
+    return _under_way(path, state, started, word, who)
 
 
 def _running(state: Path) -> bool:
@@ -131,8 +137,10 @@ def _running(state: Path) -> bool:
         return (state / HOLDER).exists()
 
 
-def _under_way(path: Path, started: Started, word: State, who: str | None) -> Status:
-    scratch, groups = started.scratch, path / STATE / "groups"
+def _under_way(
+    path: Place, state: Path, started: Started, word: State, who: str | None
+) -> Status:
+    scratch, groups = started.scratch, state / "groups"
     is_run = "block_shape" in started.settings
     folders = list(itertools.chain(*map(scratch.glob, _RECORDS)))
     passes, files = [], 0

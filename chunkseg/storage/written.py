@@ -7,24 +7,23 @@ or flipped is an error when it is read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-
-import zarr
 
 from chunkseg.errors import FormatError
 from chunkseg.geometry.boxes import Shape
+from chunkseg.storage.arrays import opened_array
 from chunkseg.storage.commit import file_digest
+from chunkseg.storage.places import Place
 from chunkseg.storage.scratch import ScratchSource
 from chunkseg.storage.site import ARRAYS
 
 
-def missing_files(path: Path, run: Mapping[str, Any]) -> list[str]:
+def missing_files(path: Place, run: Mapping[str, Any]) -> list[str]:
     """Names of what ``run.json`` lists and the folder lacks."""
     return [name for name in run["files"] if not (path / name).exists()]
 
 
-def changed_files(path: Path, run: Mapping[str, Any]) -> list[str]:
+def changed_files(path: Place, run: Mapping[str, Any]) -> list[str]:
     """Names of the files, of those there, whose SHA-256 is not the one recorded."""
     there = {name: known for name, known in run["sha256"].items() if (path / name).is_file()}
     return [name for name, known in there.items() if file_digest(path / name) != known]
@@ -35,7 +34,7 @@ def kept_arrays(run: Mapping[str, Any]) -> list[str]:
     return [name.removesuffix(".ome.zarr") for name in ARRAYS if name in run["files"]]
 
 
-def written_array(path: Path, name: str, shape: Shape) -> ScratchSource:
+def written_array(path: Place, name: str, shape: Shape) -> ScratchSource:
     """Open one of the arrays of a run.
 
     Raises
@@ -45,7 +44,7 @@ def written_array(path: Path, name: str, shape: Shape) -> ScratchSource:
     """
     folder = path / f"{name}.ome.zarr" / "0"
     try:
-        array = zarr.open_array(str(folder), mode="r")
+        array = opened_array(folder)
     except Exception as error:
         raise FormatError(f"{folder} can't be opened: {error}") from error
     if array.shape != shape or array.dtype.kind != "u":
