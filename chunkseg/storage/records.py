@@ -30,7 +30,7 @@ from chunkseg.storage.commit import write_arrays
 
 R = TypeVar("R")
 
-_hints = functools.cache(typing.get_type_hints)
+_hints: Callable[[Any], dict[str, Any]] = functools.cache(typing.get_type_hints)
 
 _log = logging.getLogger("chunkseg")
 
