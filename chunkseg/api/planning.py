@@ -20,8 +20,9 @@ import xarray as xr
 from chunkseg.api.given import Given
 from chunkseg.errors import MemoryLimitError
 from chunkseg.geometry.boxes import Grid, Shape
+from chunkseg.geometry.bundles import bundle_length
 from chunkseg.plan.blocks import requested_shape
-from chunkseg.plan.costs import PassCost, grown_shape, pass_costs
+from chunkseg.plan.costs import BUNDLES, PassCost, bundling_cost, grown_shape, pass_costs
 from chunkseg.plan.memory import bytes_of, machine_memory
 from chunkseg.plan.parameters import Parameters
 from chunkseg.plan.plan import IMPORTS, MIB, PER_OBJECT, UNUSABLE, Budget, Needs, Plan, PlannedPass
@@ -123,7 +124,19 @@ class Planning:
     def _costs(self) -> tuple[PassCost, ...]:
         dtype, keep = np.dtype(self.image.data.dtype), tuple(self.keep)
         given = self.parameters, dtype, self.spacing
-        return pass_costs(*given, self.is_mask, self.until, keep)
+        costs = pass_costs(*given, self.is_mask, self.until, keep)
+        layout, length = self.image.layout, bundle_length(self.image.layout)
+        if length == 1:
+            return costs
+        return *costs, bundling_cost(layout.ndim, length * layout.frame_size)
+
+    def _tasks(self, cost: PassCost, blocks: int) -> int:
+        """How many tasks a pass has: one per block and frame, or per bundle and array."""
+        layout = self.image.layout
+        if cost.name != BUNDLES:
+            return blocks * layout.frames
+        arrays = len({*self.keep, "mask" if self.until else "labels"})
+        return arrays * -(-layout.frames // bundle_length(layout))
 
     def _needs(self) -> Needs:
         """Return what decides on the blocks; of an image that will be staged, of its copy."""
@@ -136,7 +149,7 @@ class Planning:
 
     def _passes(self, needs: Needs, block: Shape) -> tuple[PlannedPass, ...]:
         layout = self.image.layout
-        tasks = len(Grid.regular(needs.frame, block)) * layout.frames
+        blocks = len(Grid.regular(needs.frame, block))
         voxels = int(np.prod(layout.shape, dtype=np.int64))
         passes = []
         for cost in needs.costs:
@@ -148,7 +161,7 @@ class Planning:
                     cost.name,
                     cost.halo,
                     reads,
-                    tasks,
+                    self._tasks(cost, blocks),
                     round(voxels * cost.reads * wanted),
                     round(voxels * cost.reads * decoded),
                     voxels * cost.writes,

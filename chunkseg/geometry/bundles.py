@@ -10,20 +10,20 @@ from __future__ import annotations
 from chunkseg.geometry.layout import Layout
 
 BUNDLE_FRAMES = 64
-BUNDLE_VOXELS = 2**22
+BUNDLE_VOXELS = 2**21
 
 
 def bundle_length(layout: Layout) -> int:
-    """Frames per bundle: a power of two; 1 unless time, the first axis, is all that is looped over.
+    """Frames per bundle: a power of two; 1 unless time is all that is looped over.
 
     Examples
     --------
     >>> [bundle_length(Layout.of((9, n, n), "tyx")) for n in (32, 512, 1024, 2048)]
-    [64, 16, 4, 1]
+    [64, 8, 2, 1]
     >>> bundle_length(Layout.of((9, 32, 32), "zyx")), bundle_length(Layout.of((9, 2, 8), "tcx"))
     (1, 1)
     """
-    if layout.looped != (0,):
+    if len(layout.looped) != 1:
         return 1
     fitting = BUNDLE_VOXELS // max(1, layout.frame_size)
     return 1 << max(1, min(BUNDLE_FRAMES, fitting)).bit_length() - 1

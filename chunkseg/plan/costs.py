@@ -31,6 +31,10 @@ RUNS = 0.3
 """Bytes per voxel of the runs of objects, and what goes with them."""
 FIXED = 2**20
 """Bytes of a task of any size: chunks that are being decoded, a tile that is being blurred."""
+BUNDLES = "bundles"
+"""Name of the pass that writes small frames of a movie, many to a file."""
+BUNDLED = 4 * LABEL
+"""Bytes per voxel of a bundle of frames that is written: read, encoded, and of coarser levels."""
 
 DECODE, BLUR, ERODE, EXPAND = 6.0, 16.0, 4.0, 8.0
 """Nanoseconds per voxel decoded, blurred, eroded, expanded, in proportion."""
@@ -56,6 +60,8 @@ class PassCost:
         Radius of the erosion along each axis.
     planes
         Bytes of memory per voxel of the planes that are blurred at a time.
+    fixed
+        Bytes of memory of a task whatever the block.
     work
         Nanoseconds per voxel of the core grown by ``split``, beside those of decoding what is read;
         to compare shapes of blocks.
@@ -70,6 +76,7 @@ class PassCost:
     core: float = 0.0
     split: Shape = ()
     planes: float = 0.0
+    fixed: float = FIXED
     work: float = 0.0
 
     def peak(self, block: Sequence[Any], frame: Sequence[int]) -> Any:
@@ -87,7 +94,7 @@ class PassCost:
         2411520
         """
         core = math.prod(block)
-        total = FIXED + (self.core + self.writes) * core
+        total = self.fixed + (self.core + self.writes) * core
         total = total + self.grown * math.prod(grown_shape(block, self.halo, frame))
         total = total + self.eroded * math.prod(grown_shape(block, self.near, frame))
         return total + self.planes * np.minimum(PLANES, block[0]) * math.prod(block[1:])
@@ -199,3 +206,14 @@ def _seeds(
 
 def _objects(halo: Shape, kept: int) -> PassCost:
     return PassCost("objects", halo, 0, kept, grown=2.0 + LABEL, core=LABEL + RUNS, work=EXPAND)
+
+
+def bundling_cost(ndim: int, voxels: int) -> PassCost:
+    """Cost of writing small frames of a movie in bundles of so many voxels.
+
+    Examples
+    --------
+    >>> bundling_cost(2, 2**21).peak((128, 128), (256, 256)) / 2**20
+    33.0
+    """
+    return PassCost(BUNDLES, (0,) * ndim, fixed=FIXED + BUNDLED * voxels)

@@ -9,6 +9,7 @@ from pathlib import Path
 from chunkseg.geometry.boxes import Block, Box, Grid, Shape
 from chunkseg.geometry.bundles import bundle_starts
 from chunkseg.passes.counting import VoxelCount
+from chunkseg.plan.costs import BUNDLES
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.progress import Progress, silent
 from chunkseg.runner.sweep import Sweeper
@@ -30,7 +31,7 @@ class BundleTask:
 
     sink: BundledSink
     frames: range
-    name: str = "bundles"
+    name: str = BUNDLES
 
     def reads(self, block: Block) -> Sequence[Box | None]:
         """Return nothing: what is read is beside what is written."""

@@ -301,8 +301,8 @@ class Sink:
 
         They are encoded in memory, so that a file is replaced at once and nothing of it is read.
         """
-        whole = np.zeros((self.bundle, *frames.shape[1:]), self.array.dtype)
-        whole[: len(frames)] = frames
+        missing = self.bundle - len(frames)
+        whole = np.pad(frames, [(0, missing), *[(0, 0)] * (frames.ndim - 1)]) if missing else frames
         documents: dict[str, Any] = {}
         shape = (first + self.bundle, *frames.shape[1:])
         there = StorePath(MemoryStore(documents))

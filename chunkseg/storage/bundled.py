@@ -63,7 +63,9 @@ class BundledSink:
         """
         stop = min(first + self.pyramid.bundle, frames.stop)
         begin = max(first, frames.start)
-        former = ScratchSource(self.pyramid.sinks[0].array)[first:begin]
-        values = np.concatenate([former, ScratchSource(self.single.array)[begin:stop]])
+        values = ScratchSource(self.single.array)[begin:stop]
+        if first < begin:
+            former = ScratchSource(self.pyramid.sinks[0].array)[first:begin]
+            values = np.concatenate([former, values])
         self.pyramid.write_bundle(first, values)
         return values.size

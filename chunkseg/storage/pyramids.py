@@ -50,7 +50,7 @@ class PyramidSink:
     def write(self, frame: int, box: Box, data: NDArray[Any]) -> None:
         """Write a block of one frame, and what it owns of coarser levels."""
         for level, sink in zip(self.levels[: self.owned], self.sinks, strict=False):
-            data = self._stepped(level, data)
+            data = halved(data, level.step, self.mean) if max(level.step) > 1 else data
             sink.write(frame, level.part(box), data)
 
     @property
@@ -60,13 +60,10 @@ class PyramidSink:
 
     def write_bundle(self, first: int, frames: NDArray[Any]) -> None:
         """Write the frames of one bundle, of an axis ``t`` first, to all levels."""
-        for level, sink in zip(self.levels, self.sinks, strict=True):
-            frames = np.stack([self._stepped(level, frame) for frame in frames])
+        self.sinks[0].write_bundle(first, frames)
+        for level, sink in zip(self.levels[1:], self.sinks[1:], strict=True):
+            frames = np.stack([halved(frame, level.step, self.mean) for frame in frames])
             sink.write_bundle(first, frames)
-
-    def _stepped(self, level: Level, below: NDArray[Any]) -> NDArray[Any]:
-        """Values of a level, from those of the level below; the full resolution's as they are."""
-        return below if max(level.step) == 1 else halved(below, level.step, self.mean)
 
     def intact(self, frame: int, box: Box) -> bool:
         """Whether every chunk of a block is there and passes its checksum, in the levels owned."""
