@@ -186,11 +186,14 @@ def _file_of(layer: Layer, channel: str | None) -> tuple[str | None, dict[str, A
 
 
 def _opened(file: str, options: dict[str, Any], dims: str) -> tuple[xr.DataArray, dict[str, Any]]:
-    """Open a file; where it does not say what its axes are, they are those of the layer."""
+    """Open a file; where it does not say what its axes are, or others, they are the layer's."""
+    named_so = {**options, "dims": dims}
     try:
-        return opened_image(open_image(file, **options), None), options
+        image = opened_image(open_image(file, **options), None)
     except FormatError:
         if "dims" in options:
             raise
-        named_so = {**options, "dims": dims}
         return opened_image(open_image(file, **named_so), None), named_so
+    if set(image.dims) == set(dims) or image.ndim != len(dims) or options:
+        return image, options
+    return opened_image(open_image(file, **named_so), None), named_so

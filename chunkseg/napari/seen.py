@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from chunkseg.geometry.boxes import Box, Shape
+
+Corners = tuple[Sequence[float], Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Seen:
 def seen(
     dims: str,
     shape: Shape,
-    corners: Sequence[Sequence[float]],
+    corners: Corners,
     point: Sequence[float],
     displayed: Sequence[int],
     planes: int,
@@ -51,7 +55,7 @@ def seen(
 
     Examples
     --------
-    >>> seen("zyx", (9, 50, 60), [[0, 5, 10], [8, 14, 70]], (4, 0, 0), (1, 2), planes=3)
+    >>> seen("zyx", (9, 50, 60), ([0, 5, 10], [8, 14, 70]), (4, 0, 0), (1, 2), planes=3)
     Seen(frame=0, box=Box(start=(3, 5, 10), stop=(6, 15, 60)))
     """
     frame = 0
@@ -73,27 +77,31 @@ def _span(first: float, last: float, n: int) -> tuple[int, int]:
     return start, max(start + 1, min(n, math.floor(last) + 1))
 
 
-def seen_of(viewer: Any, layer: Any, dims: str, planes: int) -> Seen:
-    """What a viewer shows of a layer: in two dimensions the view, in three all of its axes."""
+def canvas_size(viewer: Any) -> tuple[int, int]:
+    """Height and width of a viewer's canvas, in pixels of the screen.
+
+    napari tells a plugin what is in view only by layer, to whole chunks and not always anew.
+    """
+    height, width = viewer.window._qt_viewer.canvas.size
+    return int(height), int(width)
+
+
+def seen_of(viewer: Any, canvas: tuple[int, int], layer: Any, dims: str, planes: int) -> Seen:
+    """What a viewer shows of a layer on a canvas: in three dimensions, all of its axes."""
     shape = tuple((layer.data[0] if layer.multiscale else layer.data).shape)
     offset = viewer.dims.ndim - layer.ndim
     displayed = [axis - offset for axis in viewer.dims.displayed]
-    corners: Sequence[Sequence[float]] = ([0.0] * len(shape), [n - 1.0 for n in shape])
-    if viewer.dims.ndisplay == 2:
-        corners = _corners(viewer, layer)
+    flat = viewer.dims.ndisplay == 2
+    corners = _corners(viewer, canvas, layer) if flat else ([0.0] * len(shape), shape)
     point = layer.world_to_data(viewer.dims.point)
     return seen(dims, shape, corners, point, displayed, planes)
 
 
-def _corners(viewer: Any, layer: Any) -> tuple[Sequence[float], Sequence[float]]:
-    """First and last voxel in view; a layer itself knows it to whole chunks only."""
-    canvas = viewer.window._qt_viewer.canvas.size
+def _corners(viewer: Any, canvas: tuple[int, int], layer: Any) -> Corners:
+    """First and last voxel in view along each axis."""
     low, high = list(viewer.dims.point), list(viewer.dims.point)
-    centre = viewer.camera.center[-2:]
+    centre, zoom = viewer.camera.center[-2:], viewer.camera.zoom
     for axis, middle, edge in zip(viewer.dims.displayed, centre, canvas, strict=True):
-        low[axis] = middle - edge / viewer.camera.zoom / 2
-        high[axis] = middle + edge / viewer.camera.zoom / 2
-    first, last = layer.world_to_data(low), layer.world_to_data(high)
-    return [min(pair) for pair in zip(first, last, strict=True)], [
-        max(pair) for pair in zip(first, last, strict=True)
-    ]
+        low[axis], high[axis] = middle - edge / zoom / 2, middle + edge / zoom / 2
+    ends = np.array([layer.world_to_data(low), layer.world_to_data(high)])
+    return ends.min(axis=0).tolist(), ends.max(axis=0).tolist()

@@ -34,7 +34,7 @@ from chunkseg.napari.layer_box import LayerBox
 from chunkseg.napari.layers import layer_data
 from chunkseg.napari.parameter_form import ParameterForm
 from chunkseg.napari.preview import Preview
-from chunkseg.napari.seen import seen_of
+from chunkseg.napari.seen import canvas_size, seen_of
 from chunkseg.napari.thresholds import Threshold, Thresholds
 from chunkseg.napari.trial import Trial
 from chunkseg.napari.viewing import add_layers
@@ -64,12 +64,14 @@ class WorkflowDock(QWidget):
         self.out = QLineEdit(placeholderText="folder of the result")
         self.browse, self.start = QPushButton("…"), QPushButton("Start full run")
         self.stop, self.bar, self.said = QPushButton("Interrupt"), QProgressBar(), QLabel()
+        self.moving = _row(self.bar, self.stop)
         self.running: FullRun | None = None
         self.timer = QTimer(self, interval=POLL)
         self._lay_out()
         self._connect()
         self.image_chosen()
         self._show_running(False)
+        self._say("")
 
     def _lay_out(self) -> None:
         top = QFormLayout()
@@ -82,8 +84,7 @@ class WorkflowDock(QWidget):
         column.addWidget(_boxed("Preview", tried, self.job))
         self.said.setWordWrap(True)
         folder = _row(self.out, self.browse)
-        moving = _row(self.bar, self.stop)
-        column.addWidget(_boxed("Full run", folder, self.start, moving, self.said))
+        column.addWidget(_boxed("Full run", folder, self.start, self.moving, self.said))
         column.addStretch(1)
         inside, area = QWidget(), QScrollArea()
         inside.setLayout(column)
@@ -191,7 +192,8 @@ class WorkflowDock(QWidget):
 
     def _trial(self) -> Trial:
         layer, time = self._layer(), self.time.isChecked()
-        part = seen_of(self.viewer, layer, dims_of(layer, time), self.planes.value())
+        canvas, planes = canvas_size(self.viewer), self.planes.value()
+        part = seen_of(self.viewer, canvas, layer, dims_of(layer, time), planes)
         return Trial(self.form.workflow(), layer, time, self._channel(), part)
 
     def _layer(self) -> Any:
@@ -211,11 +213,11 @@ class WorkflowDock(QWidget):
 
     def _say(self, text: str) -> None:
         self.said.setText(text)
+        self.said.setVisible(bool(text))
 
     def _show_running(self, running: bool) -> None:
         self.start.setEnabled(not running)
-        self.bar.setVisible(running)
-        self.stop.setVisible(running)
+        self.moving.setVisible(running)
         self.bar.setRange(0, 0)
         if running:
             self.timer.start()
