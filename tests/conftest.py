@@ -27,6 +27,15 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """Tests end processes, never the machine: what was flushed to the disk tells them nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda number: None)
+        patch.setattr(os, "sync", lambda: None, raising=False)
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def no_client_is_left() -> Iterator[None]:
     """Fail where a module leaves a cluster's client active: dask would hand it others' work."""
