@@ -50,8 +50,7 @@ def command_line() -> str:
     everywhere = [a for a in commands()["info"]._actions if a.option_strings and _key(a) in common]
     parts = ["## For every command", _table(everywhere)]
     for name, parser in commands().items():
-        parts += [f"## chunkseg {name}", str(parser.description)]
-        parts.append(f"```sh\n{_examples(name)}\n```")
+        parts += [f"## chunkseg {name}", str(parser.description), _examples(name)]
         parts += _groups(parser, common)
     return "\n\n".join(parts)
 
@@ -66,7 +65,8 @@ def _key(action: argparse.Action) -> tuple[str, ...]:
 
 
 def _examples(name: str) -> str:
-    return "\n".join(line.strip() for line in EXAMPLES[name].splitlines())
+    lines = [line.strip() for line in EXAMPLES.get(name, "").splitlines()]
+    return "\n".join(["```sh", *lines, "```"]) if lines else ""
 
 
 def _groups(parser: argparse.ArgumentParser, common: set[tuple[str, ...]]) -> Iterator[str]:
