@@ -28,6 +28,7 @@ import yaml
 
 import chunkseg as cs
 from chunkseg.cli import main
+from chunkseg.cli.examples import EXIT_CODES
 from chunkseg.errors import ChunksegError
 from chunkseg.plan.parameters import Parameters
 from chunkseg.report.extra import missing
@@ -207,19 +208,16 @@ def test_every_command_and_option_is_in_the_reference(hooks: ModuleType) -> None
             assert all(f"`{flag}`" in where for flag in flags), (name, flags)
 
 
-def test_every_parameter_and_error_is_in_the_reference(hooks: ModuleType) -> None:
-    keys = hooks.workflow_keys()
-    assert all(f"| `{name}` |" in keys for name, _, _ in Parameters().explained())
-    assert "::: chunkseg.errors" in references()
+def test_every_parameter_error_and_exit_code_is_in_the_reference(hooks: ModuleType) -> None:
+    text = hooks.on_page_markdown(references())
+    assert all(f"| `{name}` | `{value}` |" in text for name, value, _ in Parameters().explained())
+    assert EXIT_CODES.strip() in text
+    assert "::: chunkseg.errors" in text
     assert all(error.__doc__ for error in ChunksegError.__subclasses__())
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads the configuration of the site, tags for Python left alone."""
-
-
 def configuration() -> dict[str, Any]:
-    return dict(yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), Loader=_Loader))
+    return dict(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
 
 
 def leaves(nav: Any) -> list[str]:
