@@ -88,7 +88,6 @@ def test_any_movie_that_grows_and_shrinks(data: Any, tmp_path_factory: Any) -> N
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bundles, "BUNDLE_FRAMES", data.draw(st.sampled_from([2, 4, 8])))
         patch.setattr(pyramid, "FITS", 3)
-        patch.setattr(os, "fsync", lambda number: None)
         grown = written(folder / "grown", movie, ends, block, version)
         written(folder / "once", movie, [total], block, version)
         fewer = data.draw(st.integers(1, total))

@@ -8,6 +8,7 @@ import pytest
 
 import chunkseg as cs
 from tests.lesson import lesson
+from tests.test_timelapse import assert_movie, real_movie
 from tests.test_workflow import assert_lesson
 
 distributed = pytest.importorskip("distributed")
@@ -68,3 +69,16 @@ def test_real_stack(client, shared_data, tmp_path):
     image = cs.open_image(path).values
     assert_lesson(result, lesson(image, 2, 2), image)
     assert result.run["frames"][0]["counts"]["final"] == 29
+
+
+@pytest.mark.parametrize("scope", ["frame", "movie"])
+@pytest.mark.parametrize(("name", "t"), [("mitosis", None), ("mitosis", 7), ("golgi", 30)])
+def test_real_movies(name, t, scope, client, shared_data, tmp_path):
+    """From files, and from an array that dask has in chunks of several frames."""
+    image, pixels = real_movie(name, shared_data)
+    if t is not None:
+        image = image.chunk({"t": t})
+    workflow = cs.Workflow(sigma=1, erosion_radius=2, threshold_scope=scope)
+    result = workflow.run(image, tmp_path / "out", block_shape=(64, 97))
+    assert_movie(result, pixels, scope, 1, 2)
+    assert result.run["workers"] == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -42,11 +44,19 @@ def real_movie(name, folder):
 
 @pytest.mark.parametrize("scope", ["frame", "movie"])
 @pytest.mark.parametrize(
-    ("name", "block", "workers"),
-    [("mitosis", None, 2), ("mitosis", (64, 97), 2), ("golgi", (80, 50), 1)],
+    ("name", "block", "t", "workers"),
+    [
+        ("mitosis", None, None, 2),
+        ("mitosis", (64, 97), 7, 2),
+        ("golgi", (80, 50), None, 1),
+        ("golgi", None, 30, 2),
+    ],
 )
-def test_real_movies(name, block, workers, scope, shared_data, tmp_path):
+def test_real_movies(name, block, t, workers, scope, shared_data, tmp_path):
+    """In blocks or not, from files or from an array that dask has in chunks of several frames."""
     image, pixels = real_movie(name, shared_data)
+    if t is not None:
+        image = image.chunk({"t": t})
     workflow = cs.Workflow(sigma=1, erosion_radius=2, threshold_scope=scope)
     result = workflow.run(image, tmp_path / "out", block_shape=block, workers=workers)
     assert_movie(result, pixels, scope, 1, 2)
@@ -141,24 +151,27 @@ def test_a_movie_of_one_value_and_empty_frames(tmp_path):
 
 
 def test_tasks_and_files_of_many_small_frames(tmp_path):
-    """Five tasks a frame, a file a frame that stays; scratch never holds more than a group's."""
-    totals, most, groups = [], [], []
+    """Four tasks a frame, a file for 64 that stays; scratch never holds more than a group's."""
+    totals, most, groups = Counter(), [], []
 
     def progress(name, done, total):
         if done == total:
-            totals.append(total)
+            totals[name] += total
             scratch = tmp_path / "out" / ".chunkseg" / "scratch"
-            most.append(sum(path.suffix == ".runs" for path in scratch.rglob("*")))
+            most.append(sum(path.is_file() for path in scratch.rglob("*")))
             groups.append(len(list(scratch.iterdir())))
 
     frames = 300
     movie = xr.DataArray(np.tile(small_movie(5).values, (60, 1, 1)), dims=DIMS)
     result = cs.Workflow(sigma=1).run(movie, tmp_path / "out", progress=progress)
-    assert sum(totals) == 5 * frames
-    assert max(most) <= 2 * 128
+    bundles = -(-frames // 64)
+    single = dict.fromkeys(("range", "seeds", "objects", "labels"), frames)
+    assert totals == single | {"bundles": bundles}
+    assert max(most) <= 3 * 128 + 20
     assert max(groups) == 1
-    files = sum(path.is_file() for path in result.path.rglob("*"))
-    assert files <= frames + 20
+    chunks = result.path / "labels.ome.zarr" / "0" / "c"
+    assert sum(path.is_file() for path in chunks.rglob("*")) == bundles
+    assert sum(path.is_file() for path in result.path.rglob("*")) <= bundles + 15
     assert len(result.counts) == frames
 
 

@@ -283,8 +283,8 @@ class Sink:
 
     @property
     def bundle(self) -> int:
-        """Frames per file."""
-        return write_unit(self.array)[0] if self.layout.looped else 1
+        """Frames per file; where it is more than one, the movie's axis is the first."""
+        return write_unit(self.array)[self.layout.looped[0]] if self.layout.looped else 1
 
     def write(self, frame: int, box: Box, data: NDArray[Any]) -> None:
         """Write a block of one frame; of whole chunks (shards), and losing nothing by a cast."""
