@@ -119,8 +119,11 @@ def physical_keys() -> str:
 
 
 def exit_codes() -> str:
-    """Show the exit codes as ``--help`` does."""
-    return f"```text\n{EXIT_CODES.strip()}\n```"
+    """Tell the exit codes as ``--help`` does."""
+    _, *told = re.split(r"^  (\d+) +", EXIT_CODES, flags=re.MULTILINE)
+    pairs = zip(told[::2], told[1::2], strict=True)
+    rows = [f"| {code} | {' '.join(meaning.split())} |" for code, meaning in pairs]
+    return "\n".join(["| code | meaning |", "| --- | --- |", *rows])
 
 
 def changes() -> str:

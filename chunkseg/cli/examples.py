@@ -5,7 +5,7 @@ from __future__ import annotations
 EXIT_CODES = """\
 exit codes:
   0    done
-  1    a comparison found differences (demo, verify, convert --verify)
+  1    a comparison found differences (demo, verify, convert --verify), or a plan does not fit
   2    an error, said in one line; --debug shows where it came from
   3    not complete: some blocks could not be done (the same command goes on once the cause is
        mended), or status found a run that is not complete
