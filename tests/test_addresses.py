@@ -90,6 +90,13 @@ def downloaded(address: Address, into: Path) -> dict[str, Any]:
     return contents(into)
 
 
+def goes_on(address: Address) -> None:
+    """Run again; the first passes are done already."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chunkseg.runner.lesson_tasks.SeedsTask.__call__", None)
+        run(address.url)
+
+
 def same_as_local(address: Address, tmp_path: Path, **options: Any) -> None:
     run(tmp_path / "local", **options)
     copy = tmp_path / uuid.uuid4().hex
@@ -138,9 +145,7 @@ def test_an_interrupted_run_goes_on(address: Address, here: Path, tmp_path: Path
         cs.Result.open(address.url)
     with pytest.raises(OutputExistsError, match="interrupted run of something else: sigma was 1"):
         run(address.url, OTHER)
-    seen = []
-    run(address.url, progress=lambda name, done, total: seen.append(name))
-    assert "range" not in seen
+    goes_on(address)
     assert not list(here.iterdir())
     same_as_local(address, tmp_path)
 
@@ -153,9 +158,7 @@ def test_it_goes_on_from_another_folder(
     assert (state / "scratch").is_dir()
     assert not list(here.iterdir())
     monkeypatch.chdir(tmp_path)
-    seen = []
-    run(address.url, progress=lambda name, done, total: seen.append(name))
-    assert "range" not in seen
+    goes_on(address)
     assert not list((tmp_path / "scratch").iterdir())
     same_as_local(address, tmp_path)
 
@@ -206,7 +209,7 @@ def test_a_run_of_something_else_is_refused_or_overwritten(
     address: Address, here: Path, tmp_path: Path
 ) -> None:
     run(address.url, OTHER, keep=["mask"])
-    with pytest.raises(OutputExistsError, match="a run of something else: sigma was 2"):
+    with pytest.raises(OutputExistsError, match=r"a run of something else: .*sigma was 2"):
         run(address.url)
     assert not list(here.iterdir())
     (address / "notes.txt").write_bytes(b"mine")
@@ -440,8 +443,9 @@ def test_the_command_line(
     assert all(name in said for name in WRITTEN[4:7])
     assert main(["status", out]) == 0
     assert main(["verify", out, "--regions", "1"]) == 0
+    capsys.readouterr()
     assert main([*command, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out.split("\n", 1)[1] or "{}") is not None
+    assert json.loads(capsys.readouterr().out)["output"] == out
     assert not list(here.iterdir())
 
 
@@ -506,7 +510,7 @@ def test_a_store_that_goes_on_failing(bucket: Bucket, here: Path, tmp_path: Path
     address = on_s3()
     bucket.fault = lambda method, key: 403 if key.endswith("objects.csv") else None
     try:
-        with pytest.raises(PathError, match=r"objects\.csv can't be used: .*403"):
+        with pytest.raises(PathError, match=r"objects\.csv can't be used: .*a fault"):
             run(address.url)
     finally:
         bucket.fault = lambda method, key: None

@@ -123,9 +123,9 @@ class Address(os.PathLike[str]):
     def files(self) -> list[str]:
         """Names of all objects in it; one that is an object has none."""
         with self._reached() as (there, key):
-            found = there.find(key)
-        inside = f"{key.strip('/')}/"
-        return sorted(f.strip("/").removeprefix(inside) for f in found if f.strip("/") != key)
+            own = key.strip("/")
+            found = [name.strip("/") for name in there.find(key)]
+        return sorted(name.removeprefix(f"{own}/") for name in found if name != own)
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Remove an object."""

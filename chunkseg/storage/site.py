@@ -28,7 +28,7 @@ from chunkseg.storage.lease import LEASE
 from chunkseg.storage.places import Place, move, remove, take
 from chunkseg.storage.pyramids import level_folders
 from chunkseg.storage.reports import remove_page
-from chunkseg.storage.writers import WRITER, hold, refuse_taken_over, release, state_at
+from chunkseg.storage.writers import WRITER, hold, refuse_taken_over, release, state_at, writer
 
 RUN = "run.json"
 STATE = ".chunkseg"
@@ -232,6 +232,8 @@ class Site:
     @property
     def unfinished(self) -> bool:
         """Whether a run is under way, or was interrupted."""
+        if isinstance(self.place, Address) and writer(self.place) is not None:
+            return True
         there = self.state.is_dir()
         return there and any(inside.name != SCRATCH for inside in self.state.iterdir())
 
