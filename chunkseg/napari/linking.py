@@ -75,4 +75,4 @@ def go_to(viewer: Any, layer: Any, place: tuple[float, ...] | None) -> None:
         if axis not in shown:
             viewer.dims.set_point(axis, value)
     centre = [world[axis - first] for axis in shown if axis >= first]
-    viewer.camera.center = (*[0.0] * (3 - len(centre)), *centre)
+    viewer.scene.camera.center = (*[0.0] * (3 - len(centre)), *centre)

@@ -105,7 +105,7 @@ class MeasureDock(QWidget):
             self.job.say("")
             return
         self.link = Link(self.viewer, layer, self.table)
-        self.job.say(f"{len(objects)} objects, {len(objects.columns)} columns")
+        self.job.say(f"{len(objects)} objects; lengths in {objects.unit}, boxes in voxels")
 
     def ask_and_save(self) -> None:
         """Ask for a file and save the table as CSV."""

@@ -8,10 +8,12 @@ from pathlib import Path
 from chunkseg.api.measurement import measured
 from chunkseg.api.result import Result
 from chunkseg.errors import ChunksegError, IncompleteError, ParameterError
-from chunkseg.napari.described import Layer, dims_of, named, spacing_of_layer
+from chunkseg.geometry.units import PIXEL
+from chunkseg.napari.described import Layer, dims_of, named, spacing_of_layer, unit_of_layer
 from chunkseg.napari.layers import KEY, table_of
 from chunkseg.napari.objects import Objects
 from chunkseg.passes.measure import choose
+from chunkseg.report.words import length_unit
 from chunkseg.runner.progress import Progress, silent
 from chunkseg.storage.commit import committed
 
@@ -74,7 +76,9 @@ def measure(
     intensities = None if image is None else named(image, time)
     names = properties_of(groups, spacing, image is not None)
     table = measured(named(labels, time), intensities, names, spacing, progress=progress)
-    return Objects(table, spacing)
+    unit = unit_of_layer(labels, dims)
+    in_voxels = unit == PIXEL and set(spacing) == {1.0}
+    return Objects(table, spacing, "voxels" if in_voxels else length_unit(unit))
 
 
 def known_objects(labels: Layer) -> Objects | None:

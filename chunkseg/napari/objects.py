@@ -24,6 +24,8 @@ class Objects:
         One row per object, with ``label``, ``t`` for movies, and the centroid.
     spacing
         What centroids are in multiples of: the size of a voxel, or ones.
+    unit
+        What lengths are in, in words.
     order
         Numbers of the table's rows, as they are shown.
 
@@ -37,6 +39,7 @@ class Objects:
 
     table: pd.DataFrame
     spacing: tuple[float, ...] = ()
+    unit: str = "voxels"
     order: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:

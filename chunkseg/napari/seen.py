@@ -100,7 +100,8 @@ def seen_of(viewer: Any, canvas: tuple[int, int], layer: Any, dims: str, planes:
 def _corners(viewer: Any, canvas: tuple[int, int], layer: Any) -> Corners:
     """First and last voxel in view along each axis."""
     low, high = list(viewer.dims.point), list(viewer.dims.point)
-    centre, zoom = viewer.camera.center[-2:], viewer.camera.zoom
+    camera = viewer.scene.camera
+    centre, zoom = camera.center[-2:], camera.zoom
     for axis, middle, edge in zip(viewer.dims.displayed, centre, canvas, strict=True):
         low[axis], high[axis] = middle - edge / zoom / 2, middle + edge / zoom / 2
     ends = np.array([layer.world_to_data(low), layer.world_to_data(high)])

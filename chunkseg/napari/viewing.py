@@ -63,5 +63,5 @@ def add_layers(viewer: Any, layers: list[LayerData]) -> None:
         viewer.add_layer(Layer.create(data, options, kind))
     if empty and layers:
         viewer.dims.axis_labels = layers[0][1]["axis_labels"]
-        viewer.scale_bar.visible = True
+        viewer.canvas.overlays.scale_bar.visible = True
         viewer.reset_view()
