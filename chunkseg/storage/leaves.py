@@ -23,6 +23,7 @@ from chunkseg.errors import FormatError
 from chunkseg.geometry.boxes import Box, Shape, Slices
 from chunkseg.storage.cache import CHUNKS, file_state, read_through
 from chunkseg.storage.damage import check_page, naming_chunk, naming_part
+from chunkseg.storage.decoding import ChunkReader
 
 Array = np.ndarray[Any, Any]
 DType = np.dtype[Any]
@@ -135,12 +136,26 @@ class ZarrSource(Region):
         if self._folder is None or self._whole_chunks(box):
             return self._decode(spans)
         return read_through(
-            CHUNKS, box, self.shape, self.chunks, self.dtype, self._key, self._decode
+            CHUNKS, box, self.shape, self.chunks, self.dtype, self._key, self._decode_chunk
         )
 
     def _decode(self, spans: Slices) -> Array:
         with naming_chunk(self.array, spans):
-            return np.asarray(self.array[spans], dtype=self.dtype)
+            found = self.array[spans] if self._reader is None else self._reader.read(spans)
+            return np.asarray(found, dtype=self.dtype)
+
+    def _decode_chunk(self, spans: Slices) -> Array:
+        """Decode one chunk, given by the part of the array that it holds."""
+        if self._reader is None:
+            return self._decode(spans)
+        cell = tuple(s.start // c for s, c in zip(spans, self.chunks, strict=True))
+        with naming_chunk(self.array, spans):
+            there = tuple(slice(0, s.stop - s.start) for s in spans)
+            return np.asarray(self._reader.chunk(cell)[there], dtype=self.dtype)
+
+    @cached_property
+    def _reader(self) -> ChunkReader | None:
+        return ChunkReader.of(self.array)
 
     @cached_property
     def _folder(self) -> str | None:
