@@ -16,14 +16,14 @@ from chunkseg.runner import boxes, lesson, sweep
 from chunkseg.runner.resident import peak_memory
 from chunkseg.storage.cache import CHUNKS, ChunkCache
 
-TILE, CHUNK = (64, 256, 256), (32, 64, 64)
+TILE, CHUNK = (64, 128, 128), (32, 64, 64)
 
 
 def make(path: Path, tiles: int) -> None:
     """Stack copies of one tile of blobs along z, written tile by tile."""
     rng = np.random.default_rng(0)
     tile = rng.integers(0, 300, TILE).astype(np.uint16)
-    for z, y, x in rng.integers(12, [52, 244, 244], (40, 3)):
+    for z, y, x in rng.integers(12, [52, 116, 116], (10, 3)):
         tile[z - 8 : z + 8, y - 8 : y + 8, x - 8 : x + 8] += 2000
     shape = (tiles * TILE[0], *TILE[1:])
     array = zarr.create_array(path, shape=shape, chunks=CHUNK, dtype=tile.dtype)
@@ -55,7 +55,7 @@ if __name__ == "__main__":
     CHUNKS.resize(2**23)
     ChunkCache.within = lambda self, limit: nullcontext()  # type: ignore[method-assign]
     for module in (sweep, lesson, boxes):
-        module.REGION_BLOCKS = 32  # type: ignore[attr-defined]
+        module.REGION_BLOCKS = 16  # type: ignore[attr-defined]
     # One block at a time: with two threads the peak depends on whether their blocks meet.
     with dask.config.set(scheduler="synchronous"):
         count = {"workflow": workflow, "steps": steps}[job](folder / "stack.zarr")
