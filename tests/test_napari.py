@@ -199,7 +199,9 @@ def test_rows_and_objects_select_each_other(viewer: ViewerModel) -> None:
 
 
 def test_movies_show_the_features_of_the_frame(tmp_path: Path) -> None:
-    movie = np.stack([cs.synthetic_nuclei((60, 64), seed=s) for s in range(3)])
+    movie = np.stack(
+        [cs.synthetic_nuclei((80, 84), count=12, semi_axes=(3, 6), seed=s) for s in range(3)]
+    )
     image = cs.from_array(movie, "tyx", spacing={"t": 5, "y": 0.5, "x": 0.5}, unit="um")
     cs.Workflow(sigma=1, clear_border=False).run(image, tmp_path)
     table = cs.Result.open(tmp_path).table

@@ -42,7 +42,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def movie(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a movie whose file has t behind y; no mask was kept."""
     folder = tmp_path_factory.mktemp("movie")
-    frames = np.stack([cs.synthetic_nuclei((60, 64), seed=s) for s in range(3)], axis=1)
+    shape = (80, 84)
+    each = [cs.synthetic_nuclei(shape, count=12, semi_axes=(3, 6), seed=s) for s in range(3)]
+    frames = np.stack(each, axis=1)
     np.save(folder / "movie.npy", frames)
     spacing, unit = {"t": 5, "y": 0.5, "x": 0.5}, {"t": "s", "y": "um", "x": "um"}
     image = cs.open_image(folder / "movie.npy", dims="ytx", spacing=spacing, unit=unit)

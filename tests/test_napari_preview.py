@@ -199,7 +199,9 @@ def test_thresholds_of_other_runs_are_not_taken(tmp_path: Path, other: str) -> N
 @pytest.mark.parametrize("scope", ["frame", "movie"])
 @pytest.mark.parametrize("stored", [True, False])
 def test_thresholds_of_movies(tmp_path: Path, scope: str, stored: bool) -> None:
-    movie = np.stack([cs.synthetic_nuclei((40, 44), seed=s) // (s + 1) for s in range(3)], axis=1)
+    shape = (40, 44)
+    each = [cs.synthetic_nuclei(shape, count=9, semi_axes=(2, 4), seed=s) for s in range(3)]
+    movie = np.stack([frame // (n + 1) for n, frame in enumerate(each)], axis=1)
     np.save(tmp_path / "movie.npy", movie)
     image = cs.open_image(tmp_path / "movie.npy", dims="ytx")
     image = image if stored else image.copy(data=image.data + 0)
