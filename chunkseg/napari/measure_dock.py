@@ -24,7 +24,7 @@ from chunkseg.napari.jobs import Job
 from chunkseg.napari.layer_box import LayerBox
 from chunkseg.napari.linking import Link
 from chunkseg.napari.measuring import GROUPS, known_objects, measure, save_csv
-from chunkseg.napari.objects import Objects
+from chunkseg.napari.objects import VOXELS, Objects
 from chunkseg.napari.table_view import ObjectsView
 
 TICKED = ("size", "intensity", "position")
@@ -105,7 +105,9 @@ class MeasureDock(QWidget):
             self.job.say("")
             return
         self.link = Link(self.viewer, layer, self.table)
-        self.job.say(f"{len(objects)} objects; lengths in {objects.unit}, boxes in voxels")
+        in_voxels = objects.unit == VOXELS
+        units = "all in voxels" if in_voxels else f"lengths in {objects.unit}, boxes in voxels"
+        self.job.say(f"{len(objects)} objects; {units}")
 
     def ask_and_save(self) -> None:
         """Ask for a file and save the table as CSV."""

@@ -11,7 +11,7 @@ from chunkseg.errors import ChunksegError, IncompleteError, ParameterError
 from chunkseg.geometry.units import PIXEL
 from chunkseg.napari.described import Layer, dims_of, named, spacing_of_layer, unit_of_layer
 from chunkseg.napari.layers import KEY, table_of
-from chunkseg.napari.objects import Objects
+from chunkseg.napari.objects import VOXELS, Objects
 from chunkseg.passes.measure import choose
 from chunkseg.report.words import length_unit
 from chunkseg.runner.progress import Progress, silent
@@ -78,7 +78,7 @@ def measure(
     table = measured(named(labels, time), intensities, names, spacing, progress=progress)
     unit = unit_of_layer(labels, dims)
     in_voxels = unit == PIXEL and set(spacing) == {1.0}
-    return Objects(table, spacing, "voxels" if in_voxels else length_unit(unit))
+    return Objects(table, spacing, VOXELS if in_voxels else length_unit(unit))
 
 
 def known_objects(labels: Layer) -> Objects | None:

@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+VOXELS = "voxels"
+
 
 @dataclass
 class Objects:
@@ -39,7 +41,7 @@ class Objects:
 
     table: pd.DataFrame
     spacing: tuple[float, ...] = ()
-    unit: str = "voxels"
+    unit: str = VOXELS
     order: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
