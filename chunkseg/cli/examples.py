@@ -1,4 +1,4 @@
-"""What ``--help`` says at its end: examples of each command, and the exit codes."""
+"""What ``--help`` says: how each command is called, with examples, and the exit codes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,22 @@ exit codes:
   130  interrupted; the same command goes on
 """
 
+USAGE = {
+    "run": "INPUT -o OUT [options]",
+    "plan": "INPUT [options]",
+    "sweep": "INPUT -o OUT --erosion-radius R,R,... [options]",
+    "measure": "INPUT [IMAGE] -o OUT [options]",
+    "verify": "OUT [options]",
+    "status": "OUT [--json]",
+    "report": "OUT [options]",
+    "view": "OUT",
+    "methods": "OUT",
+    "new-workflow": "[FILE.toml] [options]",
+    "info": "INPUT [options]",
+    "convert": "INPUT OUT [options]",
+    "demo": "[OUT]",
+}
+
 EXAMPLES = {
     "run": """\
   chunkseg run stack.ome.zarr -o out --channel nuclei --sigma 3 --erosion-radius 10
@@ -21,12 +37,15 @@ EXAMPLES = {
 """,
     "plan": """\
   chunkseg plan stack.ome.zarr --sigma 3 --erosion-radius 10
+  chunkseg plan stack.ome.zarr --workflow wf.toml --memory-limit 4GiB --estimate
 """,
     "sweep": """\
   chunkseg sweep stack.ome.zarr -o radii --sigma 3 --erosion-radius 1,5,10
+  chunkseg sweep stack.ome.zarr -o radii --region y=0:512,x=0:512 --erosion-radius 4,7,10
 """,
     "measure": """\
   chunkseg measure cellpose_labels.zarr stack.ome.zarr -o tables --properties size,shape,intensity
+  chunkseg measure stack_cp_masks.tif -o tables --dims zyx --spacing 0.4,0.25,0.25 --unit um
 """,
     "verify": """\
   chunkseg verify out
@@ -34,6 +53,7 @@ EXAMPLES = {
 """,
     "status": """\
   chunkseg status out
+  chunkseg status out --json
 """,
     "report": """\
   chunkseg report out
@@ -55,9 +75,11 @@ EXAMPLES = {
 """,
     "convert": """\
   chunkseg convert stack.tif stack.ome.zarr --verify
+  chunkseg convert stack.ome.zarr corner.ome.zarr --region y=0:512,x=0:512
 """,
     "demo": """\
   chunkseg demo
+  chunkseg demo my-demo
 """,
 }
 
@@ -70,6 +92,7 @@ def epilog(command: str) -> str | None:
     >>> print(epilog("demo"))
     examples:
       chunkseg demo
+      chunkseg demo my-demo
     <BLANKLINE>
     """
     return f"examples:\n{EXAMPLES[command]}" if command in EXAMPLES else None

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from chunkseg import __version__
-from chunkseg.cli.examples import EXIT_CODES, epilog
+from chunkseg.cli.examples import EXIT_CODES, USAGE, epilog
 from chunkseg.errors import ParameterError
 
 Command = Callable[[argparse.Namespace], int]
@@ -76,6 +76,7 @@ def build_parser() -> Parser:
 def _command(commands: Any, name: str, about: str, module: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
+        usage=f"%(prog)s {USAGE[name]}",
         help=about,
         description=f"{about[0].upper()}{about[1:]}.",
         epilog=epilog(name),
