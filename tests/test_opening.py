@@ -242,7 +242,14 @@ def chunk_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             read.append(key)
         return await get(store, key, *args, **kwargs)
 
+    chunk = ChunkReader.chunk
+
+    def counted_chunk(reader: ChunkReader, cell: tuple[int, ...]) -> Any:
+        read.append(str(cell))
+        return chunk(reader, cell)
+
     monkeypatch.setattr(LocalStore, "get", counted)
+    monkeypatch.setattr(ChunkReader, "chunk", counted_chunk)
     return read
 
 

@@ -25,6 +25,7 @@ from zarr.storage import FsspecStore, LocalStore, ZipStore
 
 from chunkseg.errors import FormatError, ParameterError, PathError
 from chunkseg.geometry.calibration import spacing_of, unit_of
+from chunkseg.storage.decoding import ChunkReader
 from chunkseg.storage.opening import from_array, open_image
 from chunkseg.storage.sources import ZarrSource, source_of
 from tests.images import STACK, axes, save_ome, scale, translation
@@ -360,6 +361,13 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             return value
 
         monkeypatch.setattr(kind, "get", counted)
+    chunk = ChunkReader.chunk
+
+    def counted_chunk(reader: ChunkReader, cell: tuple[int, ...]) -> Any:
+        read.append(str(cell))
+        return chunk(reader, cell)
+
+    monkeypatch.setattr(ChunkReader, "chunk", counted_chunk)
     return read
 
 
