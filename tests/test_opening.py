@@ -17,6 +17,7 @@ from zarr.storage import LocalStore
 
 from chunkseg.errors import FormatError, KindError, ParameterError, PathError
 from chunkseg.geometry.calibration import spacing_of, unit_of
+from chunkseg.storage.decoding import ChunkReader
 from chunkseg.storage.formats.asked import Asked
 from chunkseg.storage.formats.folder import counted_by_words
 from chunkseg.storage.opening import from_array, open_image
