@@ -1,8 +1,11 @@
-"""``--help`` of every command: one line of usage, and examples that can be given as they stand."""
+"""``--help`` of every command, examples that can be given as they stand, and a pipe that closes."""
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
+import sys
 
 import pytest
 
@@ -37,3 +40,13 @@ def test_examples_can_be_given(line):
     command = shlex.split(line.partition(" > ")[0])
     assert command[0] == "chunkseg"
     assert callable(build_parser().parse_args(command[1:]).command)
+
+
+def test_a_pipe_that_nobody_reads_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    code = "import sys; from chunkseg.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "new-workflow"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=120)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")

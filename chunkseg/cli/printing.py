@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -152,5 +153,8 @@ def tick(same: bool) -> str:
 
 
 def say(lines: Sequence[str]) -> None:
-    """Print lines on stdout."""
-    print("\n".join(lines), flush=True)
+    """Print lines on stdout; nowhere if nobody reads them any more, as behind ``| head``."""
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
