@@ -28,6 +28,8 @@ CALIBRATION = "calibration"
 CHANNELS = "channels"
 _MARKS = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 _ZIP = b"PK\x03\x04"
+_OPTIONS = {"s3": {"max_concurrency": 1}}
+"""Of file systems: s3fs would else ask for the size of each chunk before it asks for the chunk."""
 _FILES = (".tif", ".tiff", ".npy", ".h5", ".hdf5", ".ims", ".czi", ".nd2", ".lif", ".png", ".jpg")
 
 Node = zarr.Array[Any] | zarr.Group
@@ -143,7 +145,8 @@ def _open(asked: Asked) -> Node:
 def _opened(asked: Asked) -> Node:
     """Open what is asked for, for reading."""
     if asked.remote:
-        return zarr.open(FsspecStore.from_url(asked.path, read_only=True), mode="r")
+        options = _OPTIONS.get(asked.path.split(":")[0].lower())
+        return zarr.open(FsspecStore.from_url(asked.path, options, read_only=True), mode="r")
     if os.path.isfile(asked.path):
         inside = asked.inside or _top_of_zip(asked.path)
         return zarr.open(ZipStore(asked.path, mode="r", read_only=True), path=inside, mode="r")
