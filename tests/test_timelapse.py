@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 
 import dask.array as da
@@ -26,13 +27,18 @@ def movie_threshold(movie, sigma):
     return ski.filters.threshold_otsu(blurred)
 
 
-def assert_movie(result, movie, scope, sigma, radius):
+def movie_lessons(movie, scope, sigma, radius):
     threshold = movie_threshold(movie, sigma) if scope == "movie" else "otsu"
+    return [lesson(frame, sigma, radius, threshold=threshold) for frame in movie]
+
+
+def assert_movie(result, movie, scope, sigma, radius):
+    expected = movie_lessons(movie, scope, sigma, radius)
     for number, frame in enumerate(movie):
-        expected = lesson(frame, sigma, radius, threshold=threshold)
-        assert_lesson(result, expected, frame, number)
+        assert_lesson(result, expected[number], frame, number)
 
 
+@functools.cache
 def real_movie(name, folder):
     if name == "golgi":
         (path,) = (folder / "golgi-tyx").glob("*.tif")
@@ -40,6 +46,14 @@ def real_movie(name, folder):
     files = sorted((folder / "mitosis-movie").glob("*.tif"))
     pixels = np.stack([tifffile.imread(file) for file in files])
     return cs.from_array(pixels, dims=DIMS), pixels
+
+
+@functools.cache
+def real_lessons(name, folder, scope):
+    return movie_lessons(real_movie(name, folder)[1], scope, 1, 2)
+
+
+PUBLISHED = {"mitosis": 0.10334670424818193, "golgi": 15876.888671875}
 
 
 @pytest.mark.parametrize("scope", ["frame", "movie"])
@@ -59,19 +73,10 @@ def test_real_movies(name, block, t, workers, scope, shared_data, tmp_path):
         image = image.chunk({"t": t})
     workflow = cs.Workflow(sigma=1, erosion_radius=2, threshold_scope=scope)
     result = workflow.run(image, tmp_path / "out", block_shape=block, workers=workers)
-    assert_movie(result, pixels, scope, 1, 2)
-
-
-def test_published_thresholds_and_counts(shared_data, tmp_path):
-    folder = shared_data / "mitosis-movie"
-    frames = cs.Workflow(sigma=1, erosion_radius=2).run(folder, tmp_path / "frames")
-    counts = [14, 14, 14, 14, 14, 13, 13, 13, 16, 15, 14, 15, 16, 16, 17]
-    counts += [17, 18, 18, 17, 18, 16, 18, 19, 18, 19, 17, 16, 16, 16, 18]
-    assert frames.counts["final"].tolist() == counts
-    image, _ = real_movie("golgi", shared_data)
-    one = cs.Workflow(sigma=1, erosion_radius=2, threshold_scope="movie")
-    assert set(one.run(folder, tmp_path / "one").thresholds) == {0.10334670424818193}
-    assert set(one.run(image, tmp_path / "golgi").thresholds) == {15876.888671875}
+    for number, expected in enumerate(real_lessons(name, shared_data, scope)):
+        assert_lesson(result, expected, pixels[number], number)
+    if scope == "movie":
+        assert set(result.thresholds) == {PUBLISHED[name]}
 
 
 @settings(max_examples=20)

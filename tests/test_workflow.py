@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 import dask.array as da
@@ -54,7 +55,7 @@ def assert_table(table, labels, image):
         np.testing.assert_allclose(table[name].to_numpy(), column, rtol=tolerance, err_msg=name)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(data=st.data())
 def test_any_image_and_blocks(data, tmp_path_factory):
     image = data.draw(images())
@@ -75,7 +76,7 @@ def test_any_image_and_blocks(data, tmp_path_factory):
         np.testing.assert_array_equal(kept, getattr(expected, name))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(data=st.data())
 def test_any_mask_and_blocks(data, tmp_path_factory):
     mask = data.draw(masks())
@@ -88,7 +89,7 @@ def test_any_mask_and_blocks(data, tmp_path_factory):
     assert "intensity_mean" not in result.table
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(data=st.data())
 def test_steps_equal_the_workflow(data, tmp_path_factory):
     image = data.draw(images())
@@ -131,6 +132,13 @@ TABLE = [
 ]
 
 
+@functools.cache
+def lesson_of(path, channel, sigma, radius):
+    """Return a stack and what the lesson makes of it."""
+    image = cs.open_image(path, channel=channel)
+    return image, lesson(image.values, sigma, radius)
+
+
 @pytest.mark.parametrize("block", [None, (16, 50, 50), (37, 31, 64), (5, 200, 200)])
 @pytest.mark.parametrize(("path", "sigma", "radius", "channel", "threshold", "counts"), TABLE)
 def test_table_of_real_stacks(
@@ -140,8 +148,7 @@ def test_table_of_real_stacks(
         shared_data / path, tmp_path / "out", channel=channel, block_shape=block
     )
     assert repr(result.thresholds[0]) == f"np.float64({threshold})"
-    image = cs.open_image(shared_data / path, channel=channel)
-    expected = lesson(image.values, sigma, radius)
+    image, expected = lesson_of(shared_data / path, channel, sigma, radius)
     assert expected.counts == counts
     assert_lesson(result, expected, image.values)
     assert result.labels.dims == image.dims
@@ -154,17 +161,22 @@ MITOSIS = [14] * 5 + [13] * 3 + [16, 15, 14, 15, 16, 16, 17, 17, 18, 18, 17, 18,
 MITOSIS += [19, 17, 16, 16, 16, 18]
 
 
+@pytest.fixture(scope="module")
+def mitosis_lessons(shared_data):
+    """Frames of the movie, each with what the lesson makes of it."""
+    movie = cs.open_image(shared_data / "mitosis-movie").values
+    return [(image, lesson(image, 1, 2)) for image in movie]
+
+
 @pytest.mark.parametrize("block", [None, (64, 100)])
-def test_mitosis_movie_in_one_run(shared_data, tmp_path, block):
-    movie = cs.open_image(shared_data / "mitosis-movie")
+def test_mitosis_movie_in_one_run(shared_data, mitosis_lessons, tmp_path, block):
     result = cs.Workflow(sigma=1, erosion_radius=2).run(
         shared_data / "mitosis-movie", tmp_path / "out", block_shape=block
     )
     assert list(result.counts["final"]) == MITOSIS
     assert list(result.summary["count"]) == MITOSIS
-    for frame in range(30):
-        image = movie.isel(t=frame).values
-        assert_lesson(result, lesson(image, 1, 2), image, frame)
+    for frame, (image, expected) in enumerate(mitosis_lessons):
+        assert_lesson(result, expected, image, frame)
 
 
 @pytest.mark.parametrize(("frame", "threshold"), [(0, 16509.74609375), (15, 19996.7265625)])
