@@ -46,7 +46,7 @@ def truths(draw: st.DrawFn, dimensions: tuple[int, ...], spacing: str) -> Truth:
 
 
 @pytest.mark.parametrize("name", sorted(set(PROPERTIES)))
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(data=st.data())
 def test_property(name: str, data: st.DataObject) -> None:
     kind = PROPERTIES[name]
