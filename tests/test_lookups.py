@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,21 +11,25 @@ import skimage as ski
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chunkseg.geometry.boxes import Grid
+from chunkseg.geometry.boxes import Block, Grid
 from chunkseg.geometry.layout import Layout
+from chunkseg.kernels.runs import Runs
 from chunkseg.passes.components import ComponentsPass, Lookup
-from chunkseg.storage.leaves import MemorySource
-from chunkseg.storage.lookups import LookedUp, Lookups
+from chunkseg.storage.lookups import LookedUpRuns, Lookups
+from chunkseg.storage.runs import RunStore
 
 LAYOUT = Layout.of((3, 9, 2, 10), ("t", "y", "c", "x"))
 GRID = Grid(((4, 4, 1), (3, 3, 4)))
 MOVIE = np.random.default_rng(4).random(LAYOUT.shape) < 0.5
 
 
-def labelled(frames: range) -> tuple[np.ndarray[Any, Any], dict[int, Lookup]]:
-    """Return local ids of all frames and the look-ups of some."""
+BACKGROUND = -3
+
+
+def labelled(frames: range) -> tuple[dict[Block, Runs], dict[int, Lookup]]:
+    """Return runs of the blocks of all frames and the look-ups of some."""
     rule = ComponentsPass(2)
-    local = np.zeros(LAYOUT.shape, np.uint32)
+    local = {}
     lookups = {}
     for frame in range(LAYOUT.frames):
         records = []
@@ -34,16 +37,26 @@ def labelled(frames: range) -> tuple[np.ndarray[Any, Any], dict[int, Lookup]]:
             block = GRID.block(index, frame)
             where = LAYOUT.slices(frame, block.core)
             runs, record = rule.block(LAYOUT.take_frame(MOVIE[where]), block.core, GRID.frame)
-            local[where] = LAYOUT.give_frame(runs.filled())
+            local[block] = runs
             records.append((block, record))
         if frame in frames:
             found = rule.merge(records, GRID)
-            lookups[frame] = found.lookup(np.arange(1, found.count + 1, dtype=np.int32))
+            ids = np.arange(1, found.count + 1, dtype=np.int32)
+            lookups[frame] = found.lookup(ids, BACKGROUND)
     return local, lookups
 
 
 LOCAL, LOOKUPS = labelled(range(LAYOUT.frames))
 EXPECTED = LAYOUT.map_frames(lambda frame: ski.measure.label(frame), MOVIE)
+EXPECTED[EXPECTED == 0] = BACKGROUND
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
+    store = RunStore(tmp_path_factory.mktemp("runs"))
+    for block, runs in LOCAL.items():
+        store.write(block.frame, block.core, runs)
+    return store
 
 
 @pytest.fixture(params=["memory", "files"])
@@ -51,18 +64,18 @@ def lookups(request: pytest.FixtureRequest, tmp_path: Path) -> Lookups:
     return Lookups.of(LOOKUPS, tmp_path / "deep" if request.param == "files" else None)
 
 
-def test_a_stored_array_reads_as_labels(lookups: Lookups) -> None:
-    source = LookedUp(MemorySource(LOCAL), LAYOUT, GRID, lookups)
+def test_stored_runs_read_as_labels(store: RunStore, lookups: Lookups) -> None:
+    source = LookedUpRuns(store, LAYOUT, GRID, lookups)
     assert source.shape == LAYOUT.shape
     assert source.dtype == np.int32
-    assert source.chunks == (1, 1, 1, 1)
+    assert source.chunks == (1, 4, 1, 3)
     np.testing.assert_array_equal(source[:], EXPECTED)
 
 
 @settings(deadline=None, max_examples=80)
 @given(st.data())
-def test_any_region_reads_as_labels(data: st.DataObject) -> None:
-    source = LookedUp(MemorySource(LOCAL), LAYOUT, GRID, Lookups.of(LOOKUPS))
+def test_any_region_reads_as_labels(store: RunStore, data: st.DataObject) -> None:
+    source = LookedUpRuns(store, LAYOUT, GRID, Lookups.of(LOOKUPS))
     spans = []
     for n in LAYOUT.shape:
         start = data.draw(st.integers(0, n))
@@ -72,10 +85,9 @@ def test_any_region_reads_as_labels(data: st.DataObject) -> None:
     np.testing.assert_array_equal(found, EXPECTED[tuple(spans)])
 
 
-def test_an_array_without_looped_axes() -> None:
+def test_an_array_without_looped_axes(store: RunStore) -> None:
     layout = Layout.of(GRID.shape)
-    plane = LAYOUT.take_frame(LOCAL[LAYOUT.slices(0, GRID.frame)])
-    source = LookedUp(MemorySource(plane), layout, GRID, Lookups.of({0: LOOKUPS[0]}))
+    source = LookedUpRuns(store, layout, GRID, Lookups.of({0: LOOKUPS[0]}))
     np.testing.assert_array_equal(source[2:, 3:8], EXPECTED[0, 2:, 0, 3:8])
 
 

@@ -8,17 +8,16 @@ from functools import partial
 from typing import Any
 
 import dask.array as da
-import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.api.given import Given, map_indexed_frames
-from chunkseg.api.sweeping import Scratch, kept, stored_as, sweep_into
+from chunkseg.api.sweeping import Scratch, kept_runs, stored_as, sweep_into
 from chunkseg.geometry.boxes import Grid
 from chunkseg.kernels.components import components, look_up
 from chunkseg.passes.components import Components, ComponentsPass, ComponentsRecord, Lookup
 from chunkseg.runner.tasks import LabelTask
-from chunkseg.storage.kept import Kept
-from chunkseg.storage.lookups import LookedUp, Lookups
+from chunkseg.storage.kept import KeptRuns
+from chunkseg.storage.lookups import LookedUpRuns, Lookups
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Found:
     given: Given
     rule: ComponentsPass
     grid: Grid
-    kept: Kept | None
+    kept: KeptRuns | None
     frames: dict[int, Components]
 
     @classmethod
@@ -50,7 +49,7 @@ class Found:
         cls, given: Given, rule: ComponentsPass, scratch: Scratch, more: Sequence[Any] = ()
     ) -> Found:
         """Sweep over the array (and ``more`` inputs of its shape) and merge each frame."""
-        local = kept(given, scratch, np.uint32, "components", more, rule=asdict(rule))
+        local = kept_runs(given, scratch, "components", more, rule=asdict(rule))
         grid = local.grid if local else given.grid
         task = partial(LabelTask, rule, grid.frame)
         records = sweep_into(given, local, task, [given.data, *more], ComponentsRecord)
@@ -61,8 +60,8 @@ class Found:
         """Lazy array of a value per component, in the chunks of the array given."""
         lookups = Lookups.of({frame: table(found) for frame, found in self.frames.items()})
         if self.kept:
-            layout = self.given.layout
-            return stored_as(LookedUp(self.kept.source, layout, self.grid, lookups), self.given)
+            runs, layout = self.kept.source, self.given.layout
+            return stored_as(LookedUpRuns(runs, layout, self.grid, lookups), self.given)
         again = partial(_label_again, self.rule, self.grid, lookups)
         return map_indexed_frames(self.given, again, lookups.dtype)
 

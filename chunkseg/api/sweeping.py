@@ -21,11 +21,10 @@ from chunkseg.geometry.boxes import Box, Grid
 from chunkseg.geometry.layout import Layout
 from chunkseg.passes.counting import VoxelCount
 from chunkseg.runner.execution import Execution
-from chunkseg.runner.sweep import Input, Sweeper, Task
+from chunkseg.runner.sweep import Input, Sweeper, Task, Written
 from chunkseg.runner.tasks import StoreTask
-from chunkseg.storage.arrays import Sink
 from chunkseg.storage.identity import Identity, canonical, frame_digest
-from chunkseg.storage.kept import Kept, filled_at
+from chunkseg.storage.kept import Kept, KeptRuns, filled_at
 from chunkseg.storage.leaves import Source
 from chunkseg.storage.places import Place
 from chunkseg.storage.records import Records
@@ -49,6 +48,31 @@ def kept(
 
     The step's name, its options and ``more`` inputs tell one call from another.
     """
+    path = _scratch_path(given, scratch)
+    if path is None:
+        return None
+    return _kept(path, given, dtype, _identity(given, scratch, step, more, **options))
+
+
+def kept_runs(
+    given: Given, scratch: Scratch, step: str, more: Sequence[Any] = (), **options: Any
+) -> KeptRuns | None:
+    """Scratch for the blocks' own labels, under the conditions of :func:`kept`."""
+    path = _scratch_path(given, scratch)
+    if path is None:
+        return None
+    return KeptRuns(path, _identity(given, scratch, step, more, **options), regular(given.grid))
+
+
+def _identity(
+    given: Given, scratch: Scratch, step: str, more: Sequence[Any], **options: Any
+) -> Identity:
+    """Who a step is, where its scratch stays; a temporary one is found by no other call."""
+    return Identity({}, ()) if scratch is None else step_identity(given, step, more, **options)
+
+
+def _scratch_path(given: Given, scratch: Scratch) -> Path | None:
+    """Where scratch goes: to the path given, or of large images to a temporary folder."""
     if scratch is False:
         return None
     if scratch is not None:
@@ -56,7 +80,7 @@ def kept(
             raise ParameterError(
                 f"scratch must be a path, None (automatic) or False (never); got {scratch!r}"
             )
-        return kept_at(Path(scratch).expanduser(), given, dtype, step, more, **options)
+        return Path(scratch).expanduser()
     if given.data.size <= SCRATCH_ABOVE:
         return None
     folder = Path(
@@ -66,7 +90,7 @@ def kept(
     _log.info(
         "intermediates of %d voxels go to %s until this process ends", given.data.size, folder
     )
-    return _kept(folder / "scratch.zarr", given, dtype, Identity({}, ()))
+    return folder / "scratch"
 
 
 def kept_at(
@@ -129,7 +153,7 @@ def sweep(
     kind: type[R],
     grid: Grid,
     folder: Path | None = None,
-    sinks: Sequence[Sink] = (),
+    sinks: Sequence[Written] = (),
 ) -> Records[R]:
     """Sweep over arrays of the shape of ``given`` and return the records."""
     inputs = [Input.of(array, given.layout) for array in arrays]
@@ -139,8 +163,8 @@ def sweep(
 
 def sweep_into(
     given: Given,
-    into: Kept | None,
-    task: Callable[[Sink | None], Task[R]],
+    into: Kept | KeptRuns | None,
+    task: Callable[[Any], Task[R]],
     arrays: Sequence[Any],
     kind: type[R],
 ) -> Records[R]:

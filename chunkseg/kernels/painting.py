@@ -19,19 +19,22 @@ def paint(runs: Runs, core: Box, table: NDArray[Any], out: NDArray[Any], box: Bo
     Parameters
     ----------
     runs
-        Runs of the block, of one to three axes.
+        Runs of the block; of more than three axes they are spread out first.
     core
         Where the block lies.
     table
         Value of each local id; entry 0 is the background's.
     out
-        The voxels of ``box``, C-contiguous and 0 where the block is: ids whose value is 0 are not
-        painted.
+        The voxels of ``box``, C-contiguous, and of the background's value where the block is: ids
+        of that value are not painted.
     box
         Where ``out`` lies.
     """
     part = core.intersect(box)
     if not part.size:
+        return
+    if len(core.shape) > 3:
+        out[part.slices(box.start)] = table[runs.filled()[part.slices(core.start)]]
         return
     ones = volume_axes(core.start, 0), volume_axes(part.start, 0), volume_axes(part.stop, 1)
     shape = np.array(volume_axes(core.shape, 1))
@@ -85,7 +88,7 @@ def _paint(
     out: Any,
     corner: Any,
 ) -> None:  # pragma: no cover - compiled
-    run = 0
+    run, background = 0, table[0]
     for z in range(shape[0]):
         for y in range(shape[1]):
             first = (z * shape[1] + y) * shape[2]
@@ -104,5 +107,5 @@ def _paint(
                 run += 1
                 a = max(start + shift, low[2]) - corner[2]
                 b = min(stop + shift, high[2]) - corner[2]
-                if value != 0 and a < b:
+                if value != background and a < b:
                     row[a:b] = value

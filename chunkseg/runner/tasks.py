@@ -23,6 +23,7 @@ from chunkseg.passes.threshold import (
     survey_block,
 )
 from chunkseg.storage.arrays import BlockSink
+from chunkseg.storage.runs import RunStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ class LabelTask:
 
     rule: ComponentsPass
     frame: Box
-    sink: BlockSink | None = None
+    sink: RunStore | None = None
     name: str = "label"
 
     def reads(self, block: Block) -> Sequence[Box | None]:
@@ -141,7 +142,7 @@ class LabelTask:
         """Label one block."""
         runs, record = self.rule.block(image, block.core, self.frame, mask)
         if self.sink is not None:
-            self.sink.write(block.frame, block.core, runs.filled())
+            self.sink.write(block.frame, block.core, runs)
         return record
 
 

@@ -29,6 +29,7 @@ from chunkseg.storage.lease import LEASE, lease
 from chunkseg.storage.ome import OWN, Frames, group_attributes, write_image_group
 from chunkseg.storage.places import DOCUMENTS, Place, move
 from chunkseg.storage.pyramids import PyramidSink, create_pyramid, opened_pyramid
+from chunkseg.storage.runs import RunStore
 from chunkseg.storage.scratch import ScratchSource
 from chunkseg.storage.site import STATE
 from chunkseg.storage.writers import hold, refuse_taken_over, release, state_at, writer
@@ -223,6 +224,32 @@ class Kept(Filled):
         block = self.grid.block((0,) * self.grid.ndim).core.shape
         array = create_array(path, self.layout, block, self.dtype, self.dims, self.attributes)
         return Sink(array, self.layout)
+
+
+@dataclass(frozen=True)
+class KeptRuns(Filled):
+    """Runs of the blocks' own labels that one sweep writes and later ones read.
+
+    Attributes
+    ----------
+    grid
+        The blocks.
+    """
+
+    grid: Grid
+
+    @property
+    def source(self) -> RunStore:
+        """The runs, to be read."""
+        return self._runs(self.path)
+
+    def filling(self) -> AbstractContextManager[RunStore]:
+        """Within it, the runs are written; after it, they are complete; see :meth:`filled_by`."""
+        return self.filled_by(self._runs)
+
+    @staticmethod
+    def _runs(path: Path) -> RunStore:
+        return RunStore(path / "runs")
 
 
 @dataclass(frozen=True)

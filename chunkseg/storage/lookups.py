@@ -6,7 +6,6 @@ table with it.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,11 +18,10 @@ from numpy.typing import NDArray
 from chunkseg.errors import ScratchError
 from chunkseg.geometry.boxes import Box, Grid
 from chunkseg.geometry.layout import Layout
-from chunkseg.kernels.components import look_up
 from chunkseg.kernels.painting import paint
 from chunkseg.passes.components import Lookup
 from chunkseg.storage.commit import committed
-from chunkseg.storage.leaves import Region, Source
+from chunkseg.storage.leaves import Region
 from chunkseg.storage.runs import RunStore
 
 
@@ -79,6 +77,11 @@ class Lookups:
         """Type of the values looked up."""
         return self._load().table.dtype
 
+    def background(self, frame: int) -> Any:
+        """Value of a frame's background."""
+        tables = self._load()
+        return tables.table[tables.starts[frame - self.first]]
+
     def of_block(self, frame: int, number: int) -> NDArray[Any]:
         """Table of one block, indexed by local id; entry 0 is the background's."""
         tables = self._load()
@@ -110,10 +113,25 @@ def _mapped(folder: Path, version: tuple[int, int]) -> _Tables:
     return _Tables(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in _Tables._fields))
 
 
-class _LookedUp(Region, ABC):
-    """Values of local ids, looked up frame by frame."""
+@dataclass(frozen=True)
+class LookedUpRuns(Region):
+    """The runs of blocks of local ids, read through the look-up tables of the blocks.
 
+    Attributes
+    ----------
+    store
+        The runs.
+    layout
+        Axes of the array that they make up.
+    grid
+        The blocks.
+    lookups
+        Their tables.
+    """
+
+    store: RunStore
     layout: Layout
+    grid: Grid
     lookups: Lookups
 
     @property
@@ -144,68 +162,6 @@ class _LookedUp(Region, ABC):
             result[tuple(where)] = self.layout.give_frame(self._frame(frame, box))
         return result
 
-    @abstractmethod
-    def _frame(self, frame: int, box: Box) -> NDArray[Any]:
-        """Values of a box of one frame."""
-
-
-@dataclass(frozen=True)
-class LookedUp(_LookedUp):
-    """A stored array of local ids, read through the look-up tables of its blocks.
-
-    Attributes
-    ----------
-    local
-        The array of local ids, of the layout's shape.
-    layout
-        Its axes.
-    grid
-        The blocks that the local ids belong to.
-    lookups
-        Their tables.
-    """
-
-    local: Source
-    layout: Layout
-    grid: Grid
-    lookups: Lookups
-
-    @property
-    def chunks(self) -> tuple[int, ...]:
-        """Chunks of the stored array."""
-        return self.local.chunks
-
-    def _frame(self, frame: int, box: Box) -> NDArray[Any]:
-        local = self.layout.take_frame(self.local[self.layout.slices(frame, box)])
-        result = np.empty(box.shape, self.dtype)
-        for block in self.grid.overlapping(box):
-            part = block.core.intersect(box).slices(origin=box.start)
-            table = self.lookups.of_block(frame, block.number)
-            result[part] = look_up(np.ascontiguousarray(local[part]), table)
-        return result
-
-
-@dataclass(frozen=True)
-class LookedUpRuns(_LookedUp):
-    """The runs of blocks of local ids, read through the look-up tables of the blocks.
-
-    Attributes
-    ----------
-    store
-        The runs.
-    layout
-        Axes of the array that they make up.
-    grid
-        The blocks.
-    lookups
-        Their tables, in which background is 0.
-    """
-
-    store: RunStore
-    layout: Layout
-    grid: Grid
-    lookups: Lookups
-
     @property
     def chunks(self) -> tuple[int, ...]:
         """Shape of a block."""
@@ -213,7 +169,7 @@ class LookedUpRuns(_LookedUp):
         return tuple(self.layout.per_axis(core.shape, 1))
 
     def _frame(self, frame: int, box: Box) -> NDArray[Any]:
-        result = np.zeros(box.shape, self.dtype)
+        result = np.full(box.shape, self.lookups.background(frame), self.dtype)
         for block in self.grid.overlapping(box):
             table = self.lookups.of_block(frame, block.number)
             if len(table) > 1:

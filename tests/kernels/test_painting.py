@@ -31,8 +31,8 @@ def test_blocks_painted_into_any_box(data: st.DataObject) -> None:
     grid = Grid.regular(image.shape, chunk)
     box = a_box(data, image.shape)
     dtype = data.draw(st.sampled_from([np.uint32, np.uint64, np.int32]))
-    out = np.zeros(box.shape, dtype)
     table = np.arange(int(image.max()) + 1).astype(dtype)[::-1].copy()
+    out = np.full(box.shape, table[0], dtype)
     for block in grid.overlapping(box):
         runs = id_runs(np.ascontiguousarray(image[block.core.slices()]))
         paint(runs, block.core, table, out, box)
@@ -64,6 +64,17 @@ def test_background(shape: tuple[int, ...]) -> None:
     assert ours.shape == expected.shape
     np.testing.assert_array_equal(ours.stop, expected.stop)
     np.testing.assert_array_equal(ours.region, expected.region)
+
+
+def test_blocks_of_four_axes_painted() -> None:
+    image = np.random.default_rng(0).integers(0, 4, (3, 4, 5, 6)).astype(np.uint32)
+    table, box = np.array([8, 0, 5, 8], np.uint32), Box((2, 0, 1, 3), (4, 9, 4, 9))
+    out = np.full(box.shape, 8, np.uint32)
+    core = Box((1, 2, 0, 0), (4, 6, 5, 6))
+    paint(id_runs(image), core, table, out, box)
+    expected = np.full((9,) * 4, 8, np.uint32)
+    expected[core.slices()] = table[image]
+    np.testing.assert_array_equal(out, expected[box.slices()])
 
 
 def test_a_box_beside_the_block_stays_as_it_is() -> None:
