@@ -39,7 +39,7 @@ FUNCTIONS = (
 _PARAMETERS = frozenset(field.name for field in fields(Workflow))
 
 
-@xr.register_dataarray_accessor("chunkseg")
+@xr.register_dataarray_accessor("chunkseg")  # type: ignore[no-untyped-call]
 class ChunksegAccessor:
     """The public functions as methods, and the workflow.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 
 import chunkseg as cs
-from chunkseg.api.radius import sweep_radius
+from chunkseg.api.radius import _seeing, sweep_radius
 from chunkseg.cli import main
 from chunkseg.errors import ParameterError
 from chunkseg.report.extra import missing
@@ -50,7 +51,7 @@ def test_the_image_is_read_for_one_mask_only(tmp_path):
         tmp_path / "out",
         progress=lambda name, done, total: passes.append(name) if done == total else None,
     )
-    assert passes.count("range") == passes.count("histogram") == 1
+    assert passes.count("range") == 1
     assert passes.count("seeds") == 4
 
 
@@ -59,6 +60,14 @@ def test_a_movie_has_a_row_per_time_point(tmp_path):
     swept = sweep_radius(movie, [1, 3], tmp_path / "out")
     assert swept.table["t"].tolist() == [0, 1, 0, 1]
     assert {frame for frame, _ in swept.planes()} <= {0, 1}
+
+
+def test_planes_go_through_most_objects_and_then_through_most_of_the_others():
+    spans = [(0, 2, 8), (0, 3, 9), (0, 4, 12), (1, 0, 1), (1, 0, 2), (0, 20, 22)]
+    objects = pd.DataFrame(spans, columns=["frame", "low", "high"])
+    assert _seeing(objects, 9) == [(0, 6), (1, 0), (0, 21)]
+    assert _seeing(objects, 1) == [(0, 6)]
+    assert _seeing(objects[:0], 3) == []
 
 
 @pytest.mark.parametrize("radii", [[], [1, 1.0]])

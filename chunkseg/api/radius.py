@@ -88,10 +88,11 @@ class RadiusSweep:
         )
 
     def planes(self, most: int = SHOWN) -> list[tuple[int, int]]:
-        """Frames and planes where radii differ most: those with most objects that one splits.
+        """Frames and planes where radii differ most: those through most objects that one splits.
 
-        Pairs of frame and plane along ``z`` (0 in 2-D), ascending; where no radius splits anything,
-        the planes where most objects lie.
+        Pairs of frame and plane along ``z`` (0 in 2-D), ascending. An object is seen in the middle
+        half of its planes; each plane after the first is the one through most of the objects that
+        are not yet seen. Where no radius splits anything, the planes through most objects.
         """
         places: list[pd.DataFrame] = []
         everything: list[pd.DataFrame] = []
@@ -103,18 +104,37 @@ class RadiusSweep:
             parted = compared["lost"].isna().to_numpy()
             places.append(objects[parted])
         found = pd.concat(places)
-        found = pd.concat(everything) if found.empty else found
-        ranked = found.value_counts().sort_index().sort_values(ascending=False, kind="stable")
-        return sorted((int(frame), int(plane)) for frame, plane in ranked.index[:most])
+        return sorted(_seeing(pd.concat(everything) if found.empty else found, most))
 
 
 def _places(result: Result) -> pd.DataFrame:
-    """Frame and plane in the middle of each object."""
+    """Frame, and first and last (exclusive) plane of the middle half, of each object."""
     table = result.table
-    three = "bbox-5" in table
-    plane = (table["bbox-0"] + table["bbox-3"] - 1) // 2 if three else pd.Series(0, table.index)
-    frame = table["t"] if "t" in table else pd.Series(0, table.index)
-    return pd.DataFrame({"frame": frame, "plane": plane})
+    zeros = pd.Series(0, table.index)
+    low, high = zeros, zeros + 1
+    if "bbox-5" in table:
+        quarter = (table["bbox-3"] - table["bbox-0"]) // 4
+        low, high = table["bbox-0"] + quarter, table["bbox-3"] - quarter
+    frame = table.get("t", zeros)
+    return pd.DataFrame({"frame": frame, "low": low, "high": high})
+
+
+def _seeing(objects: pd.DataFrame, most: int) -> list[tuple[int, int]]:
+    """Planes through most objects, each through most of those that none before it sees."""
+    chosen: list[tuple[int, int]] = []
+    while len(objects) and len(chosen) < most:
+        depth = int(objects["high"].max()) + 1
+        steps = np.zeros((int(objects["frame"].max()) + 1) * depth, np.int64)
+        np.add.at(steps, objects["frame"] * depth + objects["low"], 1)
+        np.add.at(steps, objects["frame"] * depth + objects["high"], -1)
+        seen = np.cumsum(steps)
+        best = np.flatnonzero(seen == seen.max())
+        together = best[best - best[0] == np.arange(len(best))]  # the first stretch of such planes
+        frame, plane = divmod(int(together[len(together) // 2]), depth)
+        chosen.append((frame, plane))
+        through = (objects["low"] <= plane) & (plane < objects["high"])
+        objects = objects[~(through & (objects["frame"] == frame))]
+    return chosen
 
 
 def sweep_radius(

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-GREY = 0.35
-COLOURS = 20
+GREY, DROPPED, DIM = 0.25, 0.7, 0.5
+COLOURS = np.delete(np.arange(20), (14, 15))
+"""Those of matplotlib's tab20 that are not grey."""
 _SIDE = 3.2
 
 
@@ -32,7 +33,7 @@ def write_pictures(swept: RadiusSweep, folder: Path) -> None:
 
 
 def plot_planes(swept: RadiusSweep, most: int = 3) -> Figure:
-    """Draw the mask, and in colours what each radius leaves of it, at the planes that matter.
+    """Draw the mask, what each radius leaves of it and makes of it, at the planes that matter.
 
     Parameters
     ----------
@@ -60,7 +61,10 @@ def plot_planes(swept: RadiusSweep, most: int = 3) -> Figure:
 
 
 def draw_plane(swept: RadiusSweep, radius: float, frame: int, plane: int, ax: Axes) -> Axes:
-    """Draw one plane: the mask in grey, in colours the components that a radius leaves."""
+    """Draw one plane: the mask in grey, final objects in colours, brighter what the erosion leaves.
+
+    What is left of objects that are dropped, as at the border, is light grey.
+    """
     needed("matplotlib")
     from matplotlib import colormaps
 
@@ -68,11 +72,13 @@ def draw_plane(swept: RadiusSweep, radius: float, frame: int, plane: int, ax: Ax
     result = swept.results[radius]
     mask, seeds = swept.mask.mask, result.seeds
     cut = {dim: index for dim, index in where.items() if dim in mask.dims}
-    shown, parts = mask.isel(cut).values, seeds.isel(cut).values
-    colours = colormaps["tab20"]
+    shown, parts, objects = (a.isel(cut).values for a in (mask, seeds, result.labels))
     picture = np.zeros((*shown.shape, 3))
     picture[shown != 0] = GREY
-    picture[parts != 0] = colours((parts[parts != 0] - 1) % COLOURS)[:, :3]
+    picture[parts != 0] = DROPPED
+    inside = objects != 0
+    colours = colormaps["tab20"](COLOURS[(objects[inside] - 1) % len(COLOURS)])[:, :3]
+    picture[inside] = colours * np.where(parts[inside] != 0, 1, DIM)[:, None]
     high, wide = spacing_of(mask, mask.dims[-2:])
     ax.imshow(picture, interpolation="nearest", aspect=high / wide)
     facts = result.run["frames"][frame]["counts"]
