@@ -107,7 +107,8 @@ class MeasureDock(QWidget):
         self.link = Link(self.viewer, layer, self.table)
         in_voxels = objects.unit == VOXELS
         units = "all in voxels" if in_voxels else f"lengths in {objects.unit}, boxes in voxels"
-        self.job.say(f"{len(objects)} objects; {units}")
+        nothing = f"; not defined for these: {', '.join(objects.undefined)}"
+        self.job.say(f"{len(objects)} objects; {units}{nothing if objects.undefined else ''}")
 
     def ask_and_save(self) -> None:
         """Ask for a file and save the table as CSV."""

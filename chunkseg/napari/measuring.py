@@ -25,21 +25,20 @@ GROUPS = {
     "position": "Position",
     "moments": "Moments",
 }
-ALWAYS = ("label", "centroid")
+LABEL, CENTROID = "label", "centroid"
 
 
 def properties_of(
     groups: Sequence[str], spacing: tuple[float, ...], has_image: bool
-) -> tuple[str, ...]:
-    """Properties of some groups, as far as they are defined; label and centroid come first.
+) -> dict[str, tuple[str, ...]]:
+    """Properties of each of some groups, as far as they are defined.
 
     Examples
     --------
     >>> properties_of(["perimeter"], (1.0, 1.0), False)
-    ('label', 'centroid', 'perimeter', 'perimeter_crofton')
+    {'perimeter': ('label', 'perimeter', 'perimeter_crofton')}
     """
-    chosen = [choose(name, spacing, None, has_image).properties for name in groups]
-    return tuple(dict.fromkeys([*ALWAYS, *(name for names in chosen for name in names)]))
+    return {name: choose(name, spacing, None, has_image).properties for name in groups}
 
 
 def measure(
@@ -74,11 +73,13 @@ def measure(
     dims = dims_of(labels, time)
     spacing = spacing_of_layer(labels, dims)
     intensities = None if image is None else named(image, time)
-    names = properties_of(groups, spacing, image is not None)
-    table = measured(named(labels, time), intensities, names, spacing, progress=progress)
+    chosen = properties_of(groups, spacing, image is not None)
+    names = dict.fromkeys([LABEL, *(name for each in chosen.values() for name in each), CENTROID])
+    table = measured(named(labels, time), intensities, list(names), spacing, progress=progress)
     unit = unit_of_layer(labels, dims)
     in_voxels = unit == PIXEL and set(spacing) == {1.0}
-    return Objects(table, spacing, VOXELS if in_voxels else length_unit(unit))
+    nothing = [GROUPS[group] for group, found in chosen.items() if set(found) <= {LABEL}]
+    return Objects(table, spacing, VOXELS if in_voxels else length_unit(unit), tuple(nothing))
 
 
 def known_objects(labels: Layer) -> Objects | None:

@@ -28,6 +28,8 @@ class Objects:
         What centroids are in multiples of: the size of a voxel, or ones.
     unit
         What lengths are in, in words.
+    undefined
+        Titles of the groups of which no measure is defined for these objects.
     order
         Numbers of the table's rows, as they are shown.
 
@@ -42,6 +44,7 @@ class Objects:
     table: pd.DataFrame
     spacing: tuple[float, ...] = ()
     unit: str = VOXELS
+    undefined: tuple[str, ...] = ()
     order: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
