@@ -55,6 +55,21 @@ def run_within(image: Path, out: Path, limit: int) -> int:
     return int(json.loads(done.stdout)["peak"])
 
 
+def test_physical_lengths_are_planned_with_what_scipy_takes() -> None:
+    image = cs.from_array(np.broadcast_to(np.uint16(0), (64,) * 3), spacing=0.5, unit="um")
+    pixels, physical = (
+        cs.Workflow(units=units, sigma=1, erosion_radius=2).plan(image, block_shape=(64,) * 3)
+        for units in ("pixels", "physical")
+    )
+    (few, many) = ({p.name: p.task_memory for p in p.passes} for p in (pixels, physical))
+    assert many["objects"] - few["objects"] == 48 * 64**3
+    assert many["seeds"] == few["seeds"]
+    rounding = cs.Workflow(units="physical", erosion_radius=2.5)
+    fine = cs.from_array(image.data, spacing=0.1, unit="um")
+    tied = {p.name: p.task_memory for p in rounding.plan(fine, block_shape=(64,) * 3).passes}
+    assert tied["seeds"] > 50 * 64**3
+
+
 @pytest.mark.parametrize(
     ("frames", "times", "shape", "limit"),
     [

@@ -152,6 +152,19 @@ def erode_ball(
     return eroded
 
 
+def may_erode_by_scipy(radius: float, spacing: Sequence[float] | None) -> bool:
+    """Whether blocks may be SciPy's work, at 50 bytes per voxel, since rounding may decide.
+
+    Examples
+    --------
+    >>> may_erode_by_scipy(2.5, (0.1, 0.1)), may_erode_by_scipy(2.6, (0.26, 0.26))
+    (True, False)
+    """
+    if spacing is None:
+        return False
+    return _rounding_decides(_physical_ball((2**62,) * len(spacing), radius, tuple(spacing)))
+
+
 class _Ball(NamedTuple):
     """What a voxel must be farther from background than.
 

@@ -78,6 +78,18 @@ def expansion_halo(distance: float, spacing: Sequence[float]) -> tuple[int, ...]
     return tuple(_voxels(distance / s) for s in _spacings(spacing, len(spacing)))
 
 
+def expands_by_scipy(distance: float, spacing: Sequence[float]) -> bool:
+    """Whether an expansion is SciPy's work, at 46 bytes per voxel.
+
+    Examples
+    --------
+    >>> expands_by_scipy(10, (1, 1)), expands_by_scipy(2.6, (0.3, 0.3))
+    (False, True)
+    """
+    grows = max(expansion_halo(distance, spacing), default=0)
+    return grows > 0 and (grows > _LONGEST or any(s != 1 for s in spacing))
+
+
 def expand_labels(
     labels: NDArray[Any],
     distance: float = 1,

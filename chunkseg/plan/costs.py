@@ -19,6 +19,9 @@ from typing import Any
 import numpy as np
 
 from chunkseg.geometry.boxes import Shape, add_halos
+from chunkseg.kernels.erosion import may_erode_by_scipy
+from chunkseg.kernels.expansion import expands_by_scipy
+from chunkseg.passes.steps import Expand
 from chunkseg.plan.parameters import Parameters
 
 PLANES = 8
@@ -31,6 +34,8 @@ RUNS = 0.3
 """Bytes per voxel of the runs of objects, and what goes with them."""
 FIXED = 2**20
 """Bytes of a task of any size: chunks that are being decoded, a tile that is being blurred."""
+BY_SCIPY = 50.0
+"""Bytes per voxel of SciPy's distance transform, which expands labels by physical distances."""
 BUNDLES = "bundles"
 """Name of the pass that writes small frames of a movie, many to a file."""
 BUNDLED = 4 * LABEL
@@ -145,12 +150,15 @@ def pass_costs(
     split = None if erosion is None else erosion.halo
     whole = ndim == 3 and dtype.name in FAST
     keeps_mask = int("mask" in keep or until == "mask")
-    costs = [replace(_seeds(dtype, blur, split, is_mask, whole), writes=keeps_mask)]
+    seeds = replace(_seeds(dtype, blur, split, is_mask, whole), writes=keeps_mask)
+    if erosion is not None and may_erode_by_scipy(erosion.radius, erosion.spacing):
+        seeds = replace(seeds, eroded=seeds.eroded + BY_SCIPY)
+    costs = [seeds]
     if not is_mask:
         costs = [*_range_passes(dtype, blur, whole, parameters), *costs]
     if until is None:
         kept = LABEL * len({"seeds", "expanded"} & set(keep))
-        costs.append(_objects(parameters.expansion(spacing).halo, kept))
+        costs.append(_objects(parameters.expansion(spacing), kept))
         measured = 0 if is_mask else dtype.itemsize
         core = LABEL + measured + RUNS
         costs.append(PassCost("labels", (0,) * ndim, measured, LABEL, core=core))
@@ -204,8 +212,10 @@ def _seeds(
     return replace(seeds, halo=halo, eroded=2.0, core=2 + RUNS, split=split, work=masking + ERODE)
 
 
-def _objects(halo: Shape, kept: int) -> PassCost:
-    return PassCost("objects", halo, 0, kept, grown=2.0 + LABEL, core=LABEL + RUNS, work=EXPAND)
+def _objects(expansion: Expand, kept: int) -> PassCost:
+    grown = LABEL + (BY_SCIPY if expands_by_scipy(expansion.distance, expansion.spacing) else 2.0)
+    core = LABEL + RUNS
+    return PassCost("objects", expansion.halo, 0, kept, grown=grown, core=core, work=EXPAND)
 
 
 def bundling_cost(ndim: int, voxels: int) -> PassCost:
