@@ -26,7 +26,7 @@ from chunkseg.runner.tasks import StoreTask
 from chunkseg.storage.identity import Identity, canonical, frame_digest
 from chunkseg.storage.kept import Kept, KeptRuns, filled_at
 from chunkseg.storage.leaves import Source
-from chunkseg.storage.places import Place
+from chunkseg.storage.places import Place, folder_of
 from chunkseg.storage.records import Records
 from chunkseg.storage.sources import as_dask, source_of
 from chunkseg.storage.wrapping import described
@@ -80,7 +80,7 @@ def _scratch_path(given: Given, scratch: Scratch) -> Path | None:
             raise ParameterError(
                 f"scratch must be a path, None (automatic) or False (never); got {scratch!r}"
             )
-        return Path(scratch).expanduser()
+        return folder_of(scratch)
     if given.data.size <= SCRATCH_ABOVE:
         return None
     folder = Path(

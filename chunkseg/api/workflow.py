@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Collection, Sequence
 from html import escape
-from pathlib import Path
 from typing import Literal
 
 import xarray as xr
@@ -37,7 +36,7 @@ from chunkseg.runner.staging import stage
 from chunkseg.runner.workers import probe_shared, refuse_unshared
 from chunkseg.storage.cache import CHUNKS
 from chunkseg.storage.claim import claim
-from chunkseg.storage.places import place_of
+from chunkseg.storage.places import folder_of, place_of
 
 _log = logging.getLogger("chunkseg")
 
@@ -195,7 +194,7 @@ class Workflow(Parameters):
         refuse_unshared([planning.image, *intensities], planning.execution.client)
         plan = planning.plan(block_shape, memory_limit)
         check_plan(plan, planning, memory_limit is not None)
-        folder = Path(scratch).expanduser() if scratch is not None else None
+        folder = folder_of(scratch) if scratch is not None else None
         settings = {"block_shape": plan.block_shape}
         identity = asked.identity(names)
         with claim(path, identity, settings, folder, overwrite, keep_scratch) as output:

@@ -122,34 +122,39 @@ class Filled:
 
     def settle(self) -> None:
         """Carry to its end what was filled: tidy it, and move it to its address."""
-        if not self.path.exists():
-            return
         if self.address is None:
-            self.tidy()
+            if self.path.exists():
+                self.tidy()
+            return
+        if self.partial.exists() or not self.path.parent.exists():
             return
         with self._held():
             if self.path.exists():
                 self.tidy()
                 refuse_taken_over(self.address, self.path.parent)
                 move(self.path, self.address)
-        release(self.address, self.path.parent)
-        shutil.rmtree(self.path.parent)
 
     def tidy(self) -> None:
         """Remove what only the sweep needed, of what is filled."""
 
     @contextmanager
     def _held(self) -> Iterator[None]:
-        """Hold the address, and the folder that is moved there; a path of its own needs neither."""
+        """Hold the address as long as anything is to go there; a path of its own needs no such."""
         if self.address is None:
             yield
             return
-        with lease(self.path.parent, self.address):
-            if hold(self.address, self.path.parent, overwrite=False):
-                for inside in self.address.iterdir():
-                    if inside.name != STATE:
-                        inside.remove()
-            yield
+        state = self.path.parent
+        with lease(state, self.address):
+            try:
+                if hold(self.address, state, overwrite=False) and not self.complete:
+                    for inside in self.address.iterdir():
+                        if inside.name != STATE:
+                            inside.remove()
+                yield
+            finally:
+                if not (self.path.exists() or self.partial.exists()):
+                    release(self.address, state)
+                    shutil.rmtree(state)
 
     @contextmanager
     def _filled(self, create: Callable[[Path], T]) -> Iterator[T]:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from chunkseg.errors import KindError, PathError
+from chunkseg.errors import KindError, ParameterError, PathError
 from chunkseg.storage.address import Address
 from chunkseg.storage.commit import partial_name
 
@@ -53,6 +53,20 @@ def place_of(path: str | os.PathLike[str]) -> Place:
     if re.match(r"[a-z][a-z0-9+.-]+://", text, re.IGNORECASE):
         return Address(text.rstrip("/"))
     return Path(path).expanduser()
+
+
+def folder_of(path: str | os.PathLike[str]) -> Path:
+    """Take a folder for intermediates.
+
+    Raises
+    ------
+    ParameterError
+        If it is an address.
+    """
+    place = place_of(path)
+    if isinstance(place, Address):
+        raise ParameterError(f"intermediates go to folders only; {path} is an address")
+    return place
 
 
 def state_of(address: Address, base: Path | None = None) -> Path:

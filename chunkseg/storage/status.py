@@ -137,9 +137,7 @@ def _running(state: Path) -> bool:
         return (state / HOLDER).exists()
 
 
-def _under_way(
-    path: Place, state: Path, started: Started, word: State, who: str | None
-) -> Status:
+def _under_way(path: Place, state: Path, started: Started, word: State, who: str | None) -> Status:
     scratch, groups = started.scratch, state / "groups"
     is_run = "block_shape" in started.settings
     folders = list(itertools.chain(*map(scratch.glob, _RECORDS)))
