@@ -79,6 +79,6 @@ def test_real_movies(name, t, scope, client, shared_data, tmp_path):
     if t is not None:
         image = image.chunk({"t": t})
     workflow = cs.Workflow(sigma=1, erosion_radius=2, threshold_scope=scope)
-    result = workflow.run(image, tmp_path / "out", block_shape=(64, 97))
+    result = workflow.run(image, tmp_path / "out", block_shape=(100, 110))
     assert_movie(result, pixels, scope, 1, 2)
     assert result.run["workers"] == 2

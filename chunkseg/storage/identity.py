@@ -23,7 +23,7 @@ from chunkseg.errors import FormatError
 from chunkseg.geometry.boxes import Box, Shape
 from chunkseg.geometry.layout import Layout
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 SAMPLE_VOXELS = 2**18
 UNREADABLE = "unreadable"
 TOGETHER = "the one threshold of the movie"
