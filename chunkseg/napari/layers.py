@@ -7,6 +7,7 @@ is read is what is seen. Calibration is that of the run. Nothing here imports na
 from __future__ import annotations
 
 import logging
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,16 @@ from chunkseg.geometry.layout import Layout
 from chunkseg.report.scenes import Stage
 from chunkseg.report.views import Budget, Level, Pyramid
 from chunkseg.storage.site import LABELS, RUN, TABLE
-from chunkseg.storage.sources import View, as_dask
+from chunkseg.storage.sources import View, as_dask, default_chunks
 
 LayerData = tuple[Any, dict[str, Any], str]
 
 KEY = "chunkseg"
 """Where a layer's metadata tell what of chunkseg it shows."""
 INDEX = "index"
+LEAST_CHUNK = 2**18
+MOST_CHUNKS = 2**17
+"""About how many chunks an array may have: dask's slicing walks through all of them."""
 MASK_OPACITY, LABELS_OPACITY = 0.4, 0.6
 
 _log = logging.getLogger("chunkseg")
@@ -171,14 +175,16 @@ def calibration(subject: Subject) -> dict[str, Any]:
 
 
 def _lazily(level: Level) -> da.Array:
-    """Lazy array of a level, its axes ``t`` first, in the chunks that are stored."""
+    """Lazy array of a level, its axes ``t`` first, in chunks that are read for a plane."""
     data, layout = level.data, level.layout
     order = (*layout.looped, *layout.spatial)
     if isinstance(data, da.Array):
         lazy = data.transpose(order)
     else:
         source = data if order == _ascending(layout) else View(data, (None,) * data.ndim, order)
-        lazy = as_dask(source, source.chunks)
+        looped = range(len(layout.looped))
+        limit = max(LEAST_CHUNK, math.prod(source.shape) // MOST_CHUNKS)
+        lazy = as_dask(source, default_chunks(source, looped, limit))
     return lazy.astype(np.uint8) if lazy.dtype == np.bool_ else lazy
 
 
