@@ -202,3 +202,16 @@ def test_a_folder_of_frames_that_differ(tmp_path, other, message):
     with pytest.raises(ChunksegError, match=message):
         cs.Workflow().run(str(folder / "f_t{t}.tif"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_objects_and_summary_tell_the_time_where_it_is_known(tmp_path):
+    pixels = small_movie(3).values
+    known = cs.from_array(pixels, DIMS, spacing={"t": 0.5}, unit={"t": "minute"})
+    workflow = cs.Workflow(sigma=1, clear_border=False)
+    result = workflow.run(known, tmp_path / "known")
+    table = result.table
+    assert table["time_min"].tolist() == (0.5 * table["t"]).tolist()
+    assert set(table["t"]) == {0, 1, 2}
+    assert result.summary["time_min"].tolist() == [0.0, 0.5, 1.0]
+    unknown = workflow.run(small_movie(3), tmp_path / "unknown")
+    assert not [name for name in unknown.table if name.startswith("time")]

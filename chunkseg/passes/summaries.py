@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from chunkseg.geometry.units import is_time, unit_symbol
-from chunkseg.passes.tables import default_column, summarize
+from chunkseg.passes.tables import default_column, summarize, time_column
 
 Facts = Sequence[Mapping[str, Any]]
 
@@ -56,9 +55,9 @@ def frames_summary(
         by_frame = dict(iter(table.groupby("t"))) if looped else {}
         rows = [table] if times is None else [by_frame.get(t, table[:0]) for t in times]
         summary[name] = [_mean_of_voxels(part, name) for part in rows]
-    unit = str(told["units"].get("t", ""))
-    if times is not None and is_time(unit):
-        summary[f"time_{unit_symbol(unit)}"] = told["spacing"]["t"] * np.array(times, dtype=float)
+    time = time_column(str(told["units"].get("t", "")))
+    if times is not None and time is not None:
+        summary[time] = told["spacing"]["t"] * np.array(times, dtype=float)
     return summary
 
 

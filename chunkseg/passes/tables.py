@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chunkseg.errors import ParameterError
-from chunkseg.geometry.units import PIXEL, unit_symbol
+from chunkseg.geometry.units import PIXEL, is_time, unit_symbol
 
 SUMMARY = ("column", "unit", "count", "mean", "std", "range", "min", "max")
 
@@ -40,6 +40,24 @@ def with_physical(table: pd.DataFrame, spacing: tuple[float, ...], unit: str) ->
         if f"centroid-{axis}" in table:
             columns[f"centroid_{symbol}-{axis}"] = table[f"centroid-{axis}"].to_numpy() * step
     return table.assign(**columns)
+
+
+def with_time(table: pd.DataFrame, frame: int, step: float, unit: str) -> pd.DataFrame:
+    """Add the number of the time point as ``t`` and, in a unit of time, the time since the first.
+
+    Examples
+    --------
+    >>> with_time(pd.DataFrame({"label": [1]}), 3, 0.5, "minute").to_dict(orient="list")
+    {'t': [3], 'label': [1], 'time_min': [1.5]}
+    """
+    table.insert(0, "t", frame)
+    name = time_column(unit)
+    return table if name is None else table.assign(**{name: step * frame})
+
+
+def time_column(unit: str) -> str | None:
+    """Return the name of the column of times in a unit; None if it is not one of time."""
+    return f"time_{unit_symbol(unit)}" if is_time(unit) else None
 
 
 def summarize(
@@ -74,7 +92,7 @@ def column_unit(name: str, size_unit: str = "voxel") -> str:
         return "voxel"
     if name in ("area", "area_bbox", "area_convex", "area_filled"):
         return size_unit
-    found = re.match(r"(?:volume|area|centroid)_([a-z]+[23]?)(?:-\d)?$", name)
+    found = re.match(r"(?:volume|area|centroid|time)_([a-z]+[23]?)(?:-\d)?$", name)
     return found.group(1) if found else ""
 
 

@@ -23,7 +23,7 @@ from chunkseg.errors import ScratchError
 from chunkseg.passes.components import Components, ComponentsPass, ComponentsRecord
 from chunkseg.passes.dropping import dropped_counts, dropped_objects
 from chunkseg.passes.measure import Measures
-from chunkseg.passes.tables import with_physical
+from chunkseg.passes.tables import with_physical, with_time
 from chunkseg.runner.bundling import bundle
 from chunkseg.runner.coarsening import coarsen
 from chunkseg.runner.failures import FailedBlocksError
@@ -227,13 +227,13 @@ class Group:
         return fitting & ~objects.touches
 
     def _finished(self, frame: int, table: pd.DataFrame) -> pd.DataFrame:
-        """Add the columns in the image's unit, and the time point."""
+        """Add the columns in the image's unit, the time point and its time."""
         frames = self.lesson.frames
         unit = frames.units[frames.layout.spatial[0]]
         table = with_physical(table, self.lesson.spacing, unit)
-        if frames.layout.looped:
-            table.insert(0, "t", frame)
-        return table
+        if not frames.layout.looped:
+            return table
+        return with_time(table, frame, frames.spacing[0], frames.units[0])
 
     def _lookups(self, name: str, tables: dict[int, Any]) -> Lookups:
         return Lookups.of(tables, self.folder / "lookups" / name)
