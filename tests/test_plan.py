@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 import logging
 import math
 from pathlib import Path
@@ -75,8 +76,11 @@ def test_forms_of_a_plan() -> None:
     assert content["passes"][1]["name"] == "seeds"
     assert content["memory"] == plan.memory
     assert content["seconds"] is None
-    for word in ("MiB", "range", "bytes per object", "300 x 300 x 300"):
+    for word in ("MiB", "range", "bytes per object", "1 frame of 300 x 300 x 300", "1 thread\n"):
         assert word in str(plan)
+    shown = replace(plan, notes=("less <b> than",))._repr_html_()
+    assert "<td>seeds</td><td>" in shown
+    assert "<p>less &lt;b&gt; than</p>" in shown
 
 
 @pytest.mark.parametrize(

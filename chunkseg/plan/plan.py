@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from typing import Any
 
 from chunkseg.errors import MemoryLimitError
@@ -213,24 +214,37 @@ class Plan:
         return json.dumps(self.as_dict(), indent=1)
 
     def __str__(self) -> str:
-        return "\n".join(plan_lines(self))
+        told = [*_aligned(_facts(self)), "", *_aligned(_pass_rows(self))]
+        return "\n".join([*told, *(f"note: {n}" for n in self.notes)])
+
+    def _repr_html_(self) -> str:
+        caption = "<caption>chunkseg plan</caption>"
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        return f"{_table(_facts(self), caption)}{_table(_pass_rows(self))}{notes}"
 
 
-def plan_lines(plan: Plan) -> list[str]:
-    """Lines that tell a plan."""
-    blocks = f"{_by(plan.block_shape)}, {plan.blocks} per frame"
+Rows = Sequence[Sequence[str]]
+
+
+def _facts(plan: Plan) -> Rows:
+    """Rows that tell of all passes together."""
     rows = [
-        ["image", f"{plan.frames} frame(s) of {_by(plan.shape)}"],
-        ["blocks", blocks],
-        ["memory", f"{_size(plan.memory)} at the peak, with {plan.threads} thread(s)"],
+        ["image", f"{_counted(plan.frames, 'frame')} of {_by(plan.shape)}"],
+        ["blocks", f"{_by(plan.block_shape)}, {plan.blocks} per frame"],
+        ["memory", f"{_size(plan.memory)} at the peak, with {_counted(plan.threads, 'thread')}"],
         ["", f"and {plan.memory_per_object} bytes per object for tables"],
         ["limit", _size(plan.memory_limit)],
         ["scratch", _size(plan.scratch)],
     ]
     if plan.seconds is not None:
         rows.append(["time", f"about {plan.seconds:.0f} s"])
+    return rows
+
+
+def _pass_rows(plan: Plan) -> Rows:
+    """Return a row per pass, below their titles."""
     head = ["pass", "tasks", "reads", "read", "decoded", "written", "memory/task"]
-    table = [head] + [
+    return [head] + [
         [
             p.name,
             str(p.tasks),
@@ -239,10 +253,19 @@ def plan_lines(plan: Plan) -> list[str]:
         ]
         for p in plan.passes
     ]
-    return [*_aligned(rows), "", *_aligned(table), *(f"note: {n}" for n in plan.notes)]
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def _table(rows: Rows, caption: str = "") -> str:
+    """Rows as HTML."""
+    cells = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
+    return f"<table>{caption}{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
+
+
+def _aligned(rows: Rows) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
 
