@@ -47,3 +47,10 @@ def from_mask(mask, radius=0, distance=None, border=True, threshold=None) -> Les
     expanded = seeds if not seeds.any() else ski.segmentation.expand_labels(seeds, distance)
     kept = ski.segmentation.clear_border(expanded) if border else expanded
     return Lesson(threshold, mask, unsplit, seeds, expanded, ski.measure.label(kept))
+
+
+def eroded(mask, footprint, times):
+    """Erode so many times, call by call: SciPy 1.17's own ``iterations`` can corrupt the heap."""
+    for _ in range(times):
+        mask = ndi.binary_erosion(mask, footprint, border_value=1)
+    return mask
