@@ -143,10 +143,17 @@ def test_parts_that_are_not_there(stored, tmp_path, capsys, region, said):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("span", [(1,), (1, 2, 3), slice(0, 8, 2), (0.5, 4), (True, 4), ("1", 4)])
+@pytest.mark.parametrize(
+    "span", [3, "34", (1,), (1, 2, 3), slice(0, 8, 2), (0.5, 4), (True, 4), ("1", 4)]
+)
 def test_spans_that_are_none(stored, span):
     with pytest.raises(ParameterError, match="span along z needs two whole numbers"):
         cs.open_image(stored, region={"z": span})
+
+
+def test_a_region_is_a_mapping(stored):
+    with pytest.raises(ParameterError, match="a region is a mapping of axes to spans"):
+        cs.open_image(stored, region=(slice(0, 4),))
 
 
 def test_plan_sweep_and_convert_take_a_part(stored, tmp_path, capsys):

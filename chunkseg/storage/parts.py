@@ -78,8 +78,8 @@ def parse_spans(region: Spans, dims: Sequence[str], shape: Shape) -> dict[str, t
     Raises
     ------
     ParameterError
-        If an axis is not there, or a span is empty, reaches beyond the image, or is not made of
-        two whole numbers.
+        If it is no mapping, an axis is not there, or a span is empty, reaches beyond the image,
+        or is not made of two whole numbers.
 
     Examples
     --------
@@ -87,6 +87,10 @@ def parse_spans(region: Spans, dims: Sequence[str], shape: Shape) -> dict[str, t
     {'z': (0, 16), 'x': (100, 512)}
     """
     lengths = dict(zip(dims, shape, strict=True))
+    if not isinstance(region, Mapping):
+        raise ParameterError(
+            f"a region is a mapping of axes to spans, as {{'z': (0, 64)}}; got {region!r}"
+        )
     absent = [dim for dim in region if dim not in lengths]
     if absent:
         raise ParameterError(
@@ -96,10 +100,9 @@ def parse_spans(region: Spans, dims: Sequence[str], shape: Shape) -> dict[str, t
 
 
 def _span(dim: str, span: Span, length: int) -> tuple[int, int]:
-    ends = [span.start, span.stop] if isinstance(span, slice) else list(span)
-    step = span.step if isinstance(span, slice) else None
-    whole = all(n is None or _whole(n) for n in ends)
-    if len(ends) != 2 or step not in (None, 1) or not whole:
+    ends = [span.start, span.stop] if isinstance(span, slice) else span
+    two = isinstance(ends, list | tuple) and len(ends) == 2 and all(map(_whole_or_none, ends))
+    if not two or (isinstance(span, slice) and span.step not in (None, 1)):
         raise ParameterError(
             f"the region's span along {dim} needs two whole numbers, the first voxel and the one "
             f"after the last; got {span!r}"
@@ -115,8 +118,9 @@ def _span(dim: str, span: Span, length: int) -> tuple[int, int]:
     return start, stop
 
 
-def _whole(number: Any) -> bool:
-    return isinstance(number, int | np.integer) and not isinstance(number, bool)
+def _whole_or_none(number: Any) -> bool:
+    whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+    return number is None or whole
 
 
 def part_of(
