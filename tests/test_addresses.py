@@ -183,22 +183,21 @@ def test_completion_that_stops_is_taken_up(
     names: int, address: Address, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No reader sees a result before all of it is there, and no array before its chunks are."""
-    moved = Address.write_bytes, Address.put
+    moved = Address.upload, Address.put
     left = [names]
 
     def counted(real: Any) -> Any:
         def call(self: Address, *args: Any) -> None:
-            if "writer" not in self.url:
-                left[0] -= 1
-                if left[0] < 0:
-                    raise KeyboardInterrupt
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
             real(self, *args)
 
         return call
 
     with monkeypatch.context() as patch:
         patch.setattr("chunkseg.storage.places.AT_ONCE", 2)
-        patch.setattr(Address, "write_bytes", counted(moved[0]))
+        patch.setattr(Address, "upload", counted(moved[0]))
         patch.setattr(Address, "put", counted(moved[1]))
         with pytest.raises(KeyboardInterrupt):
             run(address.url)
@@ -380,15 +379,23 @@ def test_saving_an_image(address: Address, here: Path) -> None:
     assert not list(here.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("version", "name"),
+    [
+        *(("0.5", name) for name in ("0/c/2/2", "0/zarr.json", "zarr.json")),
+        *(("0.4", name) for name in ("0/2/2", "0/.zarray", ".zattrs", ".zgroup")),
+    ],
+)
 def test_saving_that_stops_is_taken_up(
-    address: Address, here: Path, monkeypatch: pytest.MonkeyPatch
+    version: str, name: str, address: Address, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Before it is complete, it can't be taken for complete."""
     image = cs.from_array(blobs((70, 80)))
-    put, left = Address.put, [3]
+    options: dict[str, Any] = {"chunks": 16, "ome_version": version}
+    put = Address.put
 
     def stopped(self: Address, files: Any) -> None:
-        left[0] -= 1
-        if left[0] < 0:
+        if name in files:
             raise KeyboardInterrupt
         put(self, files)
 
@@ -396,13 +403,13 @@ def test_saving_that_stops_is_taken_up(
         patch.setattr("chunkseg.storage.places.AT_ONCE", 4)
         patch.setattr(Address, "put", stopped)
         with pytest.raises(KeyboardInterrupt):
-            cs.save_image(image, address.url, chunks=16)
+            cs.save_image(image, address.url, **options)
     with pytest.raises(cs.errors.FormatError):
         cs.open_image(address)
     with pytest.raises(OutputExistsError, match="made by another call"):
-        cs.save_image(image + 1, address.url, chunks=16)
+        cs.save_image(image + 1, address.url, **options)
     monkeypatch.setattr("chunkseg.runner.saving.SaveTask.__call__", None)
-    np.testing.assert_array_equal(cs.save_image(image, address.url, chunks=16), image)
+    np.testing.assert_array_equal(cs.save_image(image, address.url, **options), image)
     assert not list(here.iterdir())
     assert NOTE not in address.files()
 

@@ -120,6 +120,16 @@ class Address(os.PathLike[str]):
             sources = [posixpath.join(key, name) for name in names]
             there.get(sources, [str(into / name) for name in names])
 
+    def upload(self, file: Path) -> None:
+        """Write a file as this object."""
+        with self._written() as (there, key):
+            there.put_file(str(file), key)
+
+    def download(self, file: Path) -> None:
+        """Read this object to a file."""
+        with self._reached() as (there, key):
+            there.get_file(key, str(file))
+
     def files(self) -> list[str]:
         """Names of all objects in it; one that is an object has none."""
         with self._reached() as (there, key):

@@ -27,7 +27,7 @@ from chunkseg.storage.commit import flush, flush_all, read_checked, write_checke
 from chunkseg.storage.identity import Identity
 from chunkseg.storage.lease import LEASE, lease
 from chunkseg.storage.ome import OWN, Frames, group_attributes, write_image_group
-from chunkseg.storage.places import DOCUMENTS, Place, move
+from chunkseg.storage.places import Place, move
 from chunkseg.storage.pyramids import PyramidSink, create_pyramid, opened_pyramid
 from chunkseg.storage.runs import RunStore
 from chunkseg.storage.scratch import ScratchSource
@@ -86,7 +86,7 @@ class Filled:
         """Whether it is there."""
         if self.address is None:
             return self.path.exists()
-        return any((self.address / name).is_file() for name in DOCUMENTS)
+        return any((self.address / name).is_file() for name in ("zarr.json", ".zgroup"))
 
     def _strange(self, address: Address) -> bool:
         """Whether something is at the address that no call of ours is writing."""

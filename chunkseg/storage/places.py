@@ -8,10 +8,11 @@ its arrays.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -23,6 +24,7 @@ Place: TypeAlias = Path | Address
 T = TypeVar("T")
 
 DOCUMENTS = ("zarr.json", ".zarray", ".zattrs", ".zgroup")
+"""Metadata of zarr; of those in one folder, ``.zgroup`` and ``zarr.json`` are moved last."""
 AT_ONCE = 64
 
 
@@ -75,7 +77,7 @@ def state_of(address: Address, base: Path | None = None) -> Path:
     Examples
     --------
     >>> state_of(Address("s3://bucket/run1"), Path("scratch")).name
-    'chunkseg-run1-e107d203da13'
+    'chunkseg-run1-f960dd51bde3'
     """
     digest = hashlib.sha256(address.url.encode()).hexdigest()[:12]
     return (base or Path.cwd()).absolute() / f"chunkseg-{address.name}-{digest}"
@@ -88,28 +90,40 @@ def move(source: Path, target: Place) -> None:
     elif source.is_dir():
         _deliver(source, target)
     else:
-        target.write_bytes(source.read_bytes())
+        target.upload(source)
         source.unlink()
 
 
 def _deliver(folder: Path, address: Address) -> None:
-    """Move all files of a folder to an address, those last that make the rest readable."""
-    files = [Path(where) / name for where, _, names in os.walk(folder) for name in names]
-    files.sort(key=lambda file: (_rank(file, folder), file))
-    for batch in _batched(files):
-        address.put({file.relative_to(folder).as_posix(): file for file in batch})
+    """Move all files of a folder to an address, one by one those that make the rest readable.
+
+    These stay here until all is there: they tell what the folder is.
+    """
+    for batch in _batched(file for file in _files(folder) if file.name not in DOCUMENTS):
+        address.put({_name(file, folder): file for file in batch})
         for file in batch:
             file.unlink()
-    shutil.rmtree(folder)
+    documents = [file for file in _files(folder) if file.name in DOCUMENTS]
+    for file in sorted(documents, key=lambda file: (-len(file.parts), file)):
+        address.put({_name(file, folder): file})
+    moved = folder.with_name(f"{folder.name}.moved")
+    folder.rename(moved)
+    shutil.rmtree(moved)
 
 
-def _rank(file: Path, folder: Path) -> int:
-    """When a file is to be moved: chunks first, then metadata from the inside out."""
-    return -len(file.relative_to(folder).parts) if file.name in DOCUMENTS else -(2**16)
+def _name(file: Path, folder: Path) -> str:
+    return file.relative_to(folder).as_posix()
 
 
-def _batched(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (items[first : first + AT_ONCE] for first in range(0, len(items), AT_ONCE))
+def _files(folder: Path) -> Iterator[Path]:
+    """All files in a folder and below, without holding them all."""
+    return (Path(where) / name for where, _, names in os.walk(folder) for name in names)
+
+
+def _batched(items: Iterable[T]) -> Iterator[Sequence[T]]:
+    rest = iter(items)
+    while batch := list(itertools.islice(rest, AT_ONCE)):
+        yield batch
 
 
 def take(source: Place, target: Path) -> None:
@@ -126,7 +140,7 @@ def take(source: Place, target: Path) -> None:
 def _copy(source: Address, target: Path) -> None:
     names = source.files()
     if not names:
-        target.write_bytes(source.read_bytes())
+        source.download(target)
     for batch in _batched(names):
         for folder in {(target / name).parent for name in batch}:
             folder.mkdir(parents=True, exist_ok=True)
