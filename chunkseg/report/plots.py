@@ -121,6 +121,7 @@ def plot_distribution(
         middle = float(np.median(values))
         _marked(ax, middle, f"median {middle:.5g}")
     ax.set(xlabel=column_title(name), ylabel="objects")
+    ax.locator_params(axis="y", integer=True)
     return _plain(ax)
 
 
