@@ -16,6 +16,7 @@ from chunkseg.errors import ChunksegError
 from chunkseg.geometry.boxes import Box
 from chunkseg.geometry.layout import Layout
 from chunkseg.geometry.units import PIXEL
+from chunkseg.passes.masking import Masking
 from chunkseg.report.pictures import (
     Picture,
     black_and_white,
@@ -28,7 +29,6 @@ from chunkseg.report.pictures import (
 )
 from chunkseg.report.views import Budget, Level, Masked, Pyramid, View, affordable
 from chunkseg.report.words import length_unit
-from chunkseg.passes.masking import Masking
 from chunkseg.runner.sweep import Input
 from chunkseg.storage.opening import REGION, find_image, image_of
 from chunkseg.storage.site import LABELS
