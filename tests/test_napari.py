@@ -135,13 +135,19 @@ def test_layers_become_layers_of_napari(viewer: ViewerModel, run: Path) -> None:
     assert image.metadata["chunkseg"]["source"].endswith("cells.ome.zarr")
 
 
-def test_the_manifest_is_valid_and_its_commands_exist() -> None:
+def test_the_manifest_is_valid_and_its_commands_exist(run: Path) -> None:
     import chunkseg.napari
 
     manifest = npe2.PluginManifest.from_file(Path(chunkseg.napari.__file__).parent / "napari.yaml")
     manifest.validate_imports()
     assert [w.display_name for w in manifest.contributions.widgets] == ["Measure", "Workflow"]
     assert manifest.contributions.readers[0].accepts_directories
+    manager = npe2.PluginManager()
+    manager.register(manifest)
+    manager.activate("chunkseg")
+    read = manager.commands.execute("chunkseg.read", (str(run),))
+    assert [kind for _, _, kind in read(str(run))] == ["image", "labels", "labels"]
+    assert manager.commands.execute("chunkseg.read", (str(run.parent),)) is None
 
 
 def test_the_table_of_a_run_is_there_at_once(viewer: ViewerModel, run: Path) -> None:

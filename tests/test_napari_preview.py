@@ -297,5 +297,7 @@ def test_what_no_process_can_open(tmp_path: Path) -> None:
     memory = Shown(cs.from_array(STACK), None, {}, "array")
     with pytest.raises(ParameterError, match="in memory only"):
         FullRun.start(memory, cs.Workflow(), tmp_path)
+    part = command_of("a.tif", {"region": {"z": [0, 4], "x": [2, 9]}}, tmp_path, tmp_path)
+    assert part[-1] == "--region=z=0:4,x=2:9"
     with pytest.raises(ParameterError, match="by axis"):
         command_of("a.tif", {"spacing": {"z": 2}}, tmp_path, tmp_path)

@@ -18,9 +18,10 @@ from typing import Any
 from chunkseg.errors import ChunksegError, ParameterError
 from chunkseg.napari.described import Shown
 from chunkseg.plan.parameters import Parameters
+from chunkseg.storage.opening import REGION
 from chunkseg.storage.status import status
 
-FLAGS = ("channel", "level", "series", "dims", "spacing", "unit")
+FLAGS = ("channel", "level", "series", "dims", "spacing", "unit", REGION)
 LAST = 2000
 
 
@@ -121,6 +122,8 @@ def command_of(file: str, options: Mapping[str, Any], out: Path, workflow: Path)
 
 
 def _flag(name: str, value: Any) -> str:
+    if name == REGION:
+        return ",".join(f"{dim}={first}:{last}" for dim, (first, last) in value.items())
     if isinstance(value, Mapping):
         raise ParameterError(
             f"the image was opened with {name}= by axis ({dict(value)}), which the command line "
