@@ -95,6 +95,10 @@ def goes_on(address: Address) -> None:
         run(address.url)
 
 
+def note_of(host: str, machine: int, state: str | Path) -> dict[str, Any]:
+    return {"host": host, "machine": machine, "state": str(state), "token": "1"}
+
+
 def same_as_local(address: Address, tmp_path: Path, **options: Any) -> None:
     run(tmp_path / "local", **options)
     copy = tmp_path / uuid.uuid4().hex
@@ -295,7 +299,7 @@ def test_a_second_writer_is_refused(
 
 def test_a_writer_on_another_machine(address: Address, here: Path, tmp_path: Path) -> None:
     """Its state is not seen here: refused; to overwrite, it is taken over, and notices."""
-    note = {"host": "elsewhere", "state": "/not/here", "token": "1"}
+    note = note_of("elsewhere", 0, "/not/here")
     (address / NOTE).write_bytes(json.dumps(note).encode())
     (address / "labels.ome.zarr" / "0" / "c" / "0").write_bytes(b"a chunk of it")
     assert status(address).state == "elsewhere"
@@ -309,7 +313,7 @@ def test_a_writer_on_another_machine(address: Address, here: Path, tmp_path: Pat
 
 
 def test_a_run_that_was_taken_over_notices(address: Address, here: Path) -> None:
-    note = {"host": "elsewhere", "state": "/not/here", "token": "1"}
+    note = note_of("elsewhere", 0, "/not/here")
 
     def progress(name: str, done: int, total: int) -> None:
         (address / NOTE).write_bytes(json.dumps(note).encode())
@@ -327,7 +331,7 @@ def test_a_state_that_is_lost(complete: bool, address: Address, here: Path, tmp_
         run(address.url)
     else:
         (address / "labels.ome.zarr" / "zarr.json").write_bytes(b"half")
-    note = {"host": platform.node(), "state": str(tmp_path / "gone"), "token": "1"}
+    note = note_of(platform.node(), uuid.getnode(), tmp_path / "gone")
     (address / NOTE).write_bytes(json.dumps(note).encode())
     computed = []
     run(address.url, progress=lambda *_: computed.append(1))
@@ -437,7 +441,7 @@ def test_an_address_with_something_else(call: Any, address: Address, here: Path)
 
 
 def test_leftovers_of_saving_whose_state_is_lost(address: Address, here: Path) -> None:
-    note = {"host": platform.node(), "state": "/not/here", "token": "1"}
+    note = note_of(platform.node(), uuid.getnode(), "/not/here")
     (address / NOTE).write_bytes(json.dumps(note).encode())
     (address / "7" / "zarr.json").write_bytes(b"half")
     cs.save_image(cs.from_array(IMAGE), address.url)

@@ -39,8 +39,8 @@ def writer(address: Address) -> dict[str, Any] | None:
         return None
     except ValueError:
         content = None
-    whole = isinstance(content, dict) and {"host", "state", "token"} <= content.keys()
-    return content if whole else {"host": "an unknown host", "state": "", "token": ""}
+    whole = isinstance(content, dict) and {"host", "machine", "state"} <= content.keys()
+    return content if whole else {"host": "an unknown host", "machine": None, "state": ""}
 
 
 def hold(address: Address, state: Path, overwrite: bool) -> bool:
@@ -56,14 +56,19 @@ def hold(address: Address, state: Path, overwrite: bool) -> bool:
     BusyError
         If the address is that of another run, and not to be overwritten.
     """
-    note = {"host": platform.node(), "state": str(state), "token": uuid.uuid4().hex}
+    note = {
+        "host": platform.node(),
+        "machine": uuid.getnode(),
+        "state": str(state),
+        "token": uuid.uuid4().hex,
+    }
     there, content = address / _NOTE, json.dumps(note).encode()
     found = writer(address)
     if found is not None and _matches(found):
         if Path(found["state"]) == state:
             return False
         raise _busy(address, found)
-    if found is not None and not overwrite and found["host"] != note["host"]:
+    if found is not None and not overwrite and found["machine"] != note["machine"]:
         raise _busy(address, found)
     write_json(state / WRITER, note)
     if found is not None:
