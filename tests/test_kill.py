@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -189,13 +190,15 @@ def killed_at_random(server: Server, folder: Path, kills: int) -> None:
     threads = {**VARIANTS["kept"].options, "workers": 2}
     bench = Bench(server, replace(VARIANTS["kept"], options=threads), folder)
     bench.clean()
+    begun = time.perf_counter()
     assert server.kill_after(bench.here, 60)
+    length = time.perf_counter() - begun
     whole = contents(bench.out)
     chance = random.Random(kills)
     done = 0
     while done < kills:
         bench.clean()
-        while not server.kill_after(bench.here, chance.uniform(0.01, 0.4)):
+        while not server.kill_after(bench.here, chance.uniform(0.01, length)):
             done += 1
             assert done < 10 * kills, "it never gets to its end"
         assert contents(bench.out) == whole

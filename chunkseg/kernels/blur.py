@@ -250,7 +250,8 @@ def _fast_gaussian(
     wz, wy, wx = [np.ones(1)] * missing + kernels
     box = np.array([(0, 1)] * missing + spans, dtype=np.int64)
     volume, into = block.reshape(axes + block.shape), out.reshape(axes + out.shape)
-    blur_box(volume, scale, wz, wy, wx, box, into)
+    if out.size:
+        blur_box(volume, scale, wz, wy, wx, box, into)
 
 
 @functools.cache
