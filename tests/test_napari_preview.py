@@ -139,7 +139,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     image = cs.open_image(folder / "stack.npy", **opened)
     workflow = WORKFLOWS[request.param]
     result = workflow.run(image, folder / "out", keep=("mask",), block_shape=(12, 50, 40))
-    return result, workflow, Shown.of_file(image, str(folder / "stack.npy"), opened)
+    return result, workflow, Shown.of_file(image)
 
 
 @pytest.mark.parametrize("core", BOXES, ids=["all", "middle", "corner", "plane"])
@@ -211,7 +211,7 @@ def test_thresholds_of_movies(tmp_path: Path, scope: str, stored: bool) -> None:
     np.testing.assert_array_equal(one_frame(image, 2), movie[:, 2])
     workflow = cs.Workflow(sigma=1, threshold_scope=scope)
     result = workflow.run(image, tmp_path / "out", keep=("mask",))
-    shown = Shown.of_file(image, str(tmp_path / "movie.npy"), {"dims": "ytx"})
+    shown = Shown.of_file(image)
     known = Thresholds()
     for frame in range(3):
         found = known.of(workflow, shown, frame, [], silent)
@@ -279,7 +279,7 @@ def test_a_full_run_in_a_process_of_its_own(tmp_path: Path) -> None:
     np.save(tmp_path / "stack.npy", STACK)
     options = {"dims": "zyx", "spacing": list(SPACING), "unit": "micrometer"}
     image = cs.open_image(tmp_path / "stack.npy", **options)
-    shown = Shown.of_file(image, str(tmp_path / "stack.npy"), options)
+    shown = Shown.of_file(image)
     run = FullRun.start(shown, WORKFLOWS["voxels"], tmp_path / "out")
     assert "starting" in set(finished(run))
     assert run.code == 0, run.said()

@@ -18,7 +18,7 @@ from chunkseg.geometry.calibration import spatial, unit_of
 from chunkseg.geometry.units import PIXEL, normalise_unit
 from chunkseg.napari.layers import KEY
 from chunkseg.storage.identity import canonical
-from chunkseg.storage.opening import from_array, open_image
+from chunkseg.storage.opening import from_array, open_image, opened_with
 from chunkseg.storage.sources import as_dask, source_of
 
 AXES = {2: "yx", 3: "zyx", 4: "tzyx"}
@@ -127,8 +127,9 @@ class Shown:
     origin: str
 
     @classmethod
-    def of_file(cls, image: xr.DataArray, file: str, options: Mapping[str, Any]) -> Shown:
-        """Take an image that was opened from a file."""
+    def of_file(cls, image: xr.DataArray) -> Shown:
+        """Take an image that was opened from a file, which it tells itself."""
+        file, options = image.attrs["source"], opened_with(image)
         return cls(image, file, options, origin_of(file, options))
 
 
@@ -160,12 +161,12 @@ def shown(layer: Layer, time: bool, channel: str | None = None) -> Shown:
     file, options = _file_of(layer, channel)
     if file is None:
         return Shown(calibrated(layer, time), None, {}, f"array {id(full_data(layer))}")
-    image, options = _opened(file, options, dims)
+    image = _opened(file, options, dims)
     unit = unit_of_layer(layer, dims)
     axes = spatial(image.dims)
     if unit != PIXEL and unit_of(image, axes) == PIXEL:
-        options = {**options, "spacing": list(spacing_of_layer(layer, dims)), "unit": unit}
-        image = opened_image(open_image(file, **options), None)
+        size = {"spacing": list(spacing_of_layer(layer, dims)), "unit": unit}
+        image = opened_image(open_image(file, **{**opened_with(image), **size}), None)
     shape = tuple(full_data(layer).shape)
     if tuple(image.sizes.get(d, 1) for d in dims) != shape or not set(image.dims) <= set(dims):
         raise ParameterError(
@@ -173,7 +174,7 @@ def shown(layer: Layer, time: bool, channel: str | None = None) -> Shown:
             f"{''.join(map(str, image.dims))} of {image.shape}; name the channel, or say whether "
             "the first axis is time"
         )
-    return Shown.of_file(image, file, options)
+    return Shown.of_file(image)
 
 
 def _file_of(layer: Layer, channel: str | None) -> tuple[str | None, dict[str, Any]]:
@@ -185,7 +186,7 @@ def _file_of(layer: Layer, channel: str | None) -> tuple[str | None, dict[str, A
     return (path, {} if channel is None else {"channel": channel})
 
 
-def _opened(file: str, options: dict[str, Any], dims: str) -> tuple[xr.DataArray, dict[str, Any]]:
+def _opened(file: str, options: dict[str, Any], dims: str) -> xr.DataArray:
     """Open a file; where it does not say what its axes are, or others, they are the layer's."""
     named_so = {**options, "dims": dims}
     try:
@@ -193,7 +194,7 @@ def _opened(file: str, options: dict[str, Any], dims: str) -> tuple[xr.DataArray
     except FormatError:
         if "dims" in options:
             raise
-        return opened_image(open_image(file, **named_so), None), named_so
+        return opened_image(open_image(file, **named_so), None)
     if set(image.dims) == set(dims) or image.ndim != len(dims) or options:
-        return image, options
-    return opened_image(open_image(file, **named_so), None), named_so
+        return image
+    return opened_image(open_image(file, **named_so), None)
