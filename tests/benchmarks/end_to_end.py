@@ -4,7 +4,7 @@ Whole processes from a zarr array on disk to labels and table on disk, start-up 
 in one run, their labels compared. The expert's chain is what one assembles in memory from SciPy,
 edt and connected-components-3d; it is left out, and said to be, where these are not installed.
 
-``python -m tests.benchmarks.end_to_end [--edge 512] [--repeat 3] [--sides lesson,expert,chunkseg]
+``python -m tests.benchmarks.end_to_end [--edge 512] [--repeat 3] [--sides lesson,expert,chunkseg,reporting]
 [--json FILE]``
 """
 
@@ -32,6 +32,7 @@ NAMES = {
     "lesson": "scikit-image, whole in memory",
     "expert": "SciPy + edt + cc3d, in memory",
     "chunkseg": "chunkseg, out of core, 2 threads",
+    "reporting": "chunkseg, with its report",
 }
 NEEDED = {"expert": ("cc3d", "edt")}
 
@@ -101,23 +102,29 @@ def expert(path: Path, out: Path) -> None:
 
 
 def chunkseg(path: Path, out: Path) -> None:
-    """Do it with chunkseg, by its command line."""
+    """Do it with chunkseg, by its command line: labels and table, as the others."""
+    command(path, out, "--no-report")
+
+
+def command(path: Path, out: Path, *more: str) -> None:
+    """Run the command line."""
     import pyarrow.parquet as pq
 
     from chunkseg.cli import main as command_line
 
     options = f"--sigma {SIGMA} --erosion-radius {RADIUS} --workers 2".split()
-    sys.argv = ["chunkseg", "run", str(path), "-o", str(out / "out"), *options]
+    sys.argv = ["chunkseg", "run", str(path), "-o", str(out / "out"), *options, *more]
     assert command_line() == 0
     print(pq.read_metadata(out / "out/objects.parquet").num_rows)
 
 
-SIDES = {"lesson": lesson, "expert": expert, "chunkseg": chunkseg}
+SIDES = {"lesson": lesson, "expert": expert, "chunkseg": chunkseg, "reporting": command}
 
 
 def labels_of(folder: Path, side: str) -> Any:
     """Labels that a side wrote in its first turn."""
-    inside = "out/labels.ome.zarr/0" if side == "chunkseg" else "labels.zarr"
+    ours = side in ("chunkseg", "reporting")
+    inside = "out/labels.ome.zarr/0" if ours else "labels.zarr"
     return zarr.open_array(folder / f"{side}-0" / inside, mode="r")[:]
 
 
