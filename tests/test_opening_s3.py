@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,7 +74,7 @@ def test_only_what_is_asked_for_is_read(stored: str, bucket: Bucket) -> None:
     got = [key for method, key in bucket.requests.elements() if method == "GET" and key]
     assert got
     assert {key.rsplit("/", 1)[-1] for key in got} <= set(DOCUMENTS)
-    assert sum(bucket.requests.values()) <= 24
+    assert sum(bucket.requests.values()) <= 14
     bucket.requests.clear()
     np.testing.assert_array_equal(opened[:2, :16, 16:32].values, STACK[:2, :16, 16:32])
     assert sum(bucket.requests.values()) == 1
@@ -166,6 +167,25 @@ def test_a_chunk_that_is_damaged(bucket: Bucket, tmp_path: Path) -> None:
     chunk.write_bytes(chunk.read_bytes()[:-2])
     with pytest.raises(FormatError, match=r"chunk c/0/1/1 of .* is damaged"):
         cs.open_image(address).compute()
+
+
+def test_info_names_the_chunks_that_are_missing(
+    bucket: Bucket, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = ome(tmp_path, "0.5")
+    (Address(address) / "0" / "c" / "0" / "1" / "1").unlink()
+    bucket.requests.clear()
+    assert main(["info", address]) == 0
+    assert "1 of 27 chunks are not stored and read as 0: c/0/1/1" in capsys.readouterr().out
+    assert not [key for method, key in bucket.requests if "/c/" in key]
+
+
+def test_a_zip_in_a_bucket(bucket: Bucket, tmp_path: Path) -> None:
+    cs.save_image(image(), tmp_path / "a.ome.zarr")
+    packed = Path(shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path / "a.ome.zarr"))
+    opened = cs.open_image(f"zip::{uploaded(packed)}")
+    assert spacing_of(opened, "zyx") == tuple(SPACING.values())
+    np.testing.assert_array_equal(opened, STACK)
 
 
 def test_a_file_is_downloaded_when_asked_for(bucket: Bucket, tmp_path: Path) -> None:
