@@ -223,7 +223,7 @@ def bundling_cost(ndim: int, voxels: int) -> PassCost:
 
     Examples
     --------
-    >>> bundling_cost(2, 2**21).peak((128, 128), (256, 256)) / 2**20
-    33.0
+    >>> int(bundling_cost(2, 2**21).peak((128, 128), (256, 256))) // 2**20
+    33
     """
     return PassCost(BUNDLES, (0,) * ndim, fixed=FIXED + BUNDLED * voxels)
