@@ -1,8 +1,9 @@
-"""``label`` alone, from a zarr mask to zarr labels, against cc3d on the whole array in memory.
+"""``label`` alone, from a zarr mask to zarr labels, against cc3d in memory and tilewise-ccl.
 
 ``python -m tests.benchmarks.labelling [--edge 512] [--repeat 3]``: a mask of balls, 15 %
-foreground; whole processes, start-up included; the labels of both are compared. cc3d comes with
-``pip install connected-components-3d``; without it there is one side only.
+foreground; whole processes, start-up included, two threads; the labels of chunkseg and cc3d are
+compared, of tilewise-ccl, whose ids are others, their number. A side whose library is missing
+(``pip install connected-components-3d tilewise-ccl``) is left out.
 """
 
 from __future__ import annotations
@@ -56,7 +57,19 @@ def cc3d(path: Path, out: Path) -> None:
     zarr.create_array(out / "labels.zarr", data=labels.astype(np.uint32), chunks=CHUNK)
 
 
-SIDES = {"idle": idle, "chunked": chunked, "cc3d": cc3d}
+def tilewise(path: Path, out: Path) -> None:
+    """Label tile by tile: blocks and threads as chunkseg has them."""
+    import dask
+    from tilewise_ccl import label_array
+
+    mask = zarr.open_array(path, mode="r")
+    labels = label_array(mask, tile_shape=(256,) * 3, connectivity=3, max_threads=2)
+    with dask.config.set(scheduler="threads", num_workers=2):
+        labels.to_zarr(str(out / "labels.zarr"))
+
+
+SIDES = {"idle": idle, "chunked": chunked, "cc3d": cc3d, "tilewise": tilewise}
+LIBRARIES = {"cc3d": "cc3d", "tilewise": "tilewise_ccl"}
 
 
 def main(argv: list[str]) -> None:
@@ -70,7 +83,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--edge", type=int, default=512)
     parser.add_argument("--repeat", type=int, default=3)
     o = parser.parse_args(argv)
-    names = [n for n in SIDES if n != "cc3d" or importlib.util.find_spec("cc3d")]
+    names = [n for n in SIDES if importlib.util.find_spec(LIBRARIES.get(n, "zarr"))]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make(folder / "mask.zarr", o.edge)
@@ -82,9 +95,10 @@ def main(argv: list[str]) -> None:
                 runs.append(measure(MODULE, side, str(folder / "mask.zarr"), str(out)))
             median = sorted(runs, key=lambda m: m.wall)[len(runs) // 2]
             print(row(side, median))
-        labels = [zarr.open_array(folder / f"{n}-0/labels.zarr", mode="r")[:] for n in names[1:]]
-        same = all(np.array_equal(labels[0], each) for each in labels)
-    print(f"{labels[0].max()} objects,", "labels equal" if same else "LABELS DIFFER")
+        found = {n: zarr.open_array(folder / f"{n}-0/labels.zarr", mode="r")[:] for n in names[1:]}
+    for name, labels in found.items():
+        equal = np.array_equal(labels, found["chunked"])
+        print(f"{name}: {labels.max()} objects, labels", "equal" if equal else "differ")
 
 
 if __name__ == "__main__":
