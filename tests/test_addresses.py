@@ -618,10 +618,12 @@ def test_an_address_that_only_reads(call: Any, here: Path, monkeypatch: pytest.M
 
 
 def test_intermediates_go_to_folders(here: Path) -> None:
-    with pytest.raises(ParameterError, match="folders only"):
+    with pytest.raises(ParameterError, match="a folder is needed here"):
         run(here / "out", scratch="s3://bucket/scratch")
-    with pytest.raises(ParameterError, match="folders only"):
+    with pytest.raises(ParameterError, match="a folder is needed here"):
         cs.label(cs.from_array(IMAGE > 100), scratch="s3://bucket/scratch")
+    with pytest.raises(ParameterError, match="a folder is needed here"):
+        cs.sweep_radius(IMAGE, [1], "s3://bucket/sweep")
     assert not list(here.iterdir())
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from chunkseg.api.workflow import Workflow
 from chunkseg.errors import ParameterError
 from chunkseg.passes.tables import default_column
 from chunkseg.runner.progress import Progress
+from chunkseg.storage.places import folder_of
 
 SHOWN = 3
 
@@ -190,7 +190,7 @@ def sweep_radius(
     if not chosen or len(set(chosen)) < len(chosen):
         raise ParameterError(f"radii must be different numbers, at least one; got {chosen}")
     flows = {radius: replace(base, erosion_radius=radius) for radius in chosen}
-    folder = Path(out).expanduser()
+    folder = folder_of(out)
     options: dict[str, Any] = {"workers": workers, "overwrite": overwrite, "progress": progress}
     given: dict[str, Any] = {"channel": channel, "input_is_mask": input_is_mask}
     mask = base.run(image, folder / "mask", until="mask", **given, **options)

@@ -34,6 +34,7 @@ WORKFLOW_OPTIONS = (
     "properties",
 )
 DEMO_OUTPUT = "chunkseg-demo"
+TO_BE_MADE = "folder to be made, or address"
 
 
 class Parser(argparse.ArgumentParser):
@@ -103,7 +104,7 @@ def _later(module: str) -> Command:
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     _add_region(_add_input(parser))
-    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="folder to be made")
+    parser.add_argument("-o", "--output", metavar="OUT", required=True, help=TO_BE_MADE)
     _add_workflow(parser.add_argument_group("workflow"))
     _add_extent(parser.add_argument_group("what is done"))
     _add_machine(parser.add_argument_group("how it is done"))
@@ -267,7 +268,7 @@ def add_cluster(group: Any) -> None:
 def _add_measure(parser: argparse.ArgumentParser) -> None:
     _add_input(parser)
     parser.add_argument("image", metavar="IMAGE", nargs="?", help="intensities to be measured")
-    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="folder to be made")
+    parser.add_argument("-o", "--output", metavar="OUT", required=True, help=TO_BE_MADE)
     parser.add_argument(
         "--properties",
         metavar="NAMES",
@@ -313,7 +314,7 @@ def _add_status(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_folder(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("output", metavar="OUT", help="folder of a run")
+    parser.add_argument("output", metavar="OUT", help="folder or address of a run")
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -327,7 +328,7 @@ def _add_info(parser: argparse.ArgumentParser) -> None:
 
 def _add_convert(parser: argparse.ArgumentParser) -> None:
     _add_region(_add_input(parser))
-    parser.add_argument("output", metavar="OUT", help="folder to be made, as cells.ome.zarr")
+    parser.add_argument("output", metavar="OUT", help=f"{TO_BE_MADE}, as cells.ome.zarr")
     parser.add_argument(
         "--chunks", metavar="Z,Y,X", type=_lengths, help="chunk in voxels, along the spatial axes"
     )

@@ -13,13 +13,14 @@ from chunkseg.cli.printing import aligned, say
 from chunkseg.cli.run import chosen_workflow, opened
 from chunkseg.report.extra import missing
 from chunkseg.report.radius import write_pictures
+from chunkseg.storage.places import folder_of
 
 SHOWN = ("radius", "t", "mask", "eroded", "final", "split", "median", "min", "max")
 
 
 def command(args: argparse.Namespace) -> int:
     """Sweep, print the table, write it and the pictures."""
-    out = Path(args.output).expanduser()
+    out = folder_of(args.output)
     with progress() as tell:
         swept = sweep_radius(
             opened(args),

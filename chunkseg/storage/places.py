@@ -58,7 +58,7 @@ def place_of(path: str | os.PathLike[str]) -> Place:
 
 
 def folder_of(path: str | os.PathLike[str]) -> Path:
-    """Take a folder for intermediates.
+    """Take a folder of this machine, as for intermediates.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def folder_of(path: str | os.PathLike[str]) -> Path:
     """
     place = place_of(path)
     if isinstance(place, Address):
-        raise ParameterError(f"intermediates go to folders only; {path} is an address")
+        raise ParameterError(f"a folder is needed here; {path} is an address")
     return place
 
 
