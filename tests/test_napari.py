@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
@@ -336,6 +337,22 @@ def test_a_preview_is_the_crop_of_the_run(viewer: ViewerModel, run: Path) -> Non
     assert "found in the image" in dock.job.said.text()
     assert [layer.name for layer in viewer.layers[-2:]] == list(PREVIEWS)
     assert len(viewer.layers) == 5
+
+
+def test_a_layer_in_memory_is_previewed_and_not_run(tmp_path: Path) -> None:
+    viewer = ViewerModel(ndisplay=3)
+    viewer.add_image(da.from_array(STACK[:, :60, :70], chunks=16), scale=(2, 1, 1))
+    dock = filled(viewer)
+    dock.try_it.click()
+    spin(lambda: not dock.job.busy)
+    full = WORKFLOW.run(STACK[:, :60, :70], tmp_path / "out", keep=("mask",))
+    mask, labels = (viewer.layers[name].data for name in PREVIEWS)
+    np.testing.assert_array_equal(mask, full.mask.to_numpy())
+    np.testing.assert_array_equal(labels > 0, full.labels.to_numpy() > 0)
+    assert f"{len(full.table)} whole object" in dock.job.said.text()
+    dock.out.setText(str(tmp_path / "run"))
+    dock.start.click()
+    assert "in memory only" in dock.said.text()
 
 
 def test_what_can_not_be_previewed_is_said(viewer: ViewerModel) -> None:

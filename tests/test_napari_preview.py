@@ -155,7 +155,7 @@ def test_a_preview_is_the_crop_of_the_full_run(run: Any, core: Box) -> None:
         assert got.whole == len(result.table)
         assert got.off_size == (dropped["why"] == "size").sum()
         assert got.at_border == (dropped["why"] != "size").sum()
-    assert f"{inside} whole objects" in got.told
+    assert f"{inside} whole object{'s' * (inside != 1)}, {got.cut} cut" in got.told
 
 
 def layer_of(result: cs.Result) -> Any:

@@ -96,7 +96,8 @@ class Preview:
         >>> Preview(np.ones(4, bool), np.ones(4, np.int32), 3, 1, 2, 0).told
         '100.0 % foreground; 3 whole objects, 1 cut by the view, 2 dropped at the border'
         """
-        parts = [f"{self.whole} whole objects", f"{self.cut} cut by the view"]
+        parts = [f"{self.whole} whole object{'s' * (self.whole != 1)}"]
+        parts.append(f"{self.cut} cut by the view")
         if self.at_border:
             parts.append(f"{self.at_border} dropped at the border")
         if self.off_size:
