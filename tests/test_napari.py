@@ -399,7 +399,7 @@ def test_the_full_run_and_its_end(viewer: ViewerModel, run: Path, tmp_path: Path
     assert dock.said.text() == f"done: {tmp_path / 'again'}"
     assert viewer.layers[-1].name == "again labels"
     np.testing.assert_array_equal(viewer.layers[-1].data[0].compute(), cs.Result.open(run).labels)
-    failed = SimpleNamespace(code=3, said=lambda: "error: 1 block", out=tmp_path)
+    failed = SimpleNamespace(code=3, said=lambda: "error: 1 block", tidy=lambda: None)
     dock.running = failed
     dock.look()
     assert dock.said.text() == "error: 1 block (the same run goes on with what is done)"

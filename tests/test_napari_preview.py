@@ -291,6 +291,9 @@ def test_a_full_run_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert again.code == 2
     assert again.said().startswith("error: ")
     again.interrupt()
+    again.tidy()
+    assert not again.log.exists()
+    run.tidy()
 
 
 def test_what_no_process_can_open(tmp_path: Path) -> None:

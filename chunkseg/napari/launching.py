@@ -6,6 +6,7 @@ folder and parameters take up an interrupted run.
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,6 +105,10 @@ class FullRun:
         """Last line that it said."""
         lines = self.log.read_text(encoding="utf-8", errors="replace")[-LAST:].splitlines()
         return lines[-1].removeprefix("chunkseg: ") if lines else "it said nothing"
+
+    def tidy(self) -> None:
+        """Remove what it said; the result stays."""
+        shutil.rmtree(self.log.parent, ignore_errors=True)
 
 
 def command_of(file: str, options: Mapping[str, Any], out: Path, workflow: Path) -> list[str]:

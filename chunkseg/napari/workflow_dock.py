@@ -164,8 +164,10 @@ class WorkflowDock(QWidget):
             return
         self._show_running(False)
         self.running = None
+        said = run.said()
+        run.tidy()
         if code:
-            self._say(f"{run.said()} (the same run goes on with what is done)")
+            self._say(f"{said} (the same run goes on with what is done)")
             return
         add_layers(self.viewer, [d for d in layer_data(run.out) if d[2] == "labels"])
         self._say(f"done: {run.out}")
