@@ -45,7 +45,7 @@ def chunked(path: Path, out: Path) -> None:
     """Label block by block."""
     import chunkseg as cs
 
-    image = cs.open_image(path, chunks=(256, 256, 256))
+    image = cs.open_image(path)
     cs.store(cs.label(image, scratch=out / "local.zarr"), out / "labels.zarr")
 
 
@@ -58,12 +58,12 @@ def cc3d(path: Path, out: Path) -> None:
 
 
 def tilewise(path: Path, out: Path) -> None:
-    """Label tile by tile: blocks and threads as chunkseg has them."""
+    """Label tile by tile: blocks as they are stored, two threads."""
     import dask
     from tilewise_ccl import label_array
 
     mask = zarr.open_array(path, mode="r")
-    labels = label_array(mask, tile_shape=(256,) * 3, connectivity=3, max_threads=2)
+    labels = label_array(mask, tile_shape=CHUNK, connectivity=3, max_threads=2)
     with dask.config.set(scheduler="threads", num_workers=2):
         labels.to_zarr(str(out / "labels.zarr"))
 
