@@ -158,8 +158,15 @@ def test_a_damaged_bundle_is_not_added_to(tmp_path: Path) -> None:
     run(MOVIE, tmp_path)
 
 
+def flip_in_the_third_frame(path: Path) -> None:
+    """Flip a bit in a shard of four chunks, whose index is the last 68 bytes."""
+    content = bytearray(path.read_bytes())
+    content[(len(content) - 68) * 5 // 8] ^= 1
+    path.write_bytes(content)
+
+
 @pytest.mark.usefixtures("fours")
-@pytest.mark.parametrize("harm", [truncate, os.unlink], ids=["truncated", "gone"])
+@pytest.mark.parametrize("harm", [truncate, os.unlink, flip_in_the_third_frame])
 def test_a_bundle_of_an_interrupted_run_is_written_again(harm: Any, tmp_path: Path) -> None:
     run(MOVIE, tmp_path / "once")
 
