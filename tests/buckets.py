@@ -75,7 +75,7 @@ def bucket_server() -> Iterator[Bucket]:
     import s3fs
 
     s3fs.S3FileSystem.clear_instance_cache()
-    s3fs.S3FileSystem().mkdir(BUCKET)
+    s3fs.S3FileSystem().makedirs(BUCKET, exist_ok=True)  # servers of a process share buckets
     try:
         yield server
     finally:

@@ -99,7 +99,7 @@ def test_the_workflow_of_a_stack_in_a_bucket(bucket: Bucket, tmp_path: Path) -> 
     assert there.table.equals(here.table)
 
 
-@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("status", [503, pytest.param(500, marks=pytest.mark.slow)])
 def test_a_store_that_fails_for_a_while(
     status: int, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,8 +120,11 @@ def test_a_store_that_fails_for_a_while(
     assert result.labels.shape == STACK.shape
 
 
-def test_a_store_that_fails_for_good(bucket: Bucket, tmp_path: Path) -> None:
+def test_a_store_that_fails_for_good(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The rest is done, and the run goes on when the store is there again."""
+    monkeypatch.setattr("chunkseg.runner.retries.time.sleep", lambda seconds: None)
     stack = cs.open_image(ome(tmp_path, "0.5"))
     options: dict[str, Any] = {"block_shape": (6, 16, 16), "workers": 1}
     workflow = cs.Workflow(sigma=1)
