@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from skimage.filters import gaussian, threshold_otsu
 
 import chunkseg as cs
+from chunkseg.errors import PixelError
+from chunkseg.passes import masking
 from chunkseg.passes.threshold import Histogram
 from chunkseg.runner import tasks, thresholds
 from chunkseg.storage.output import read_histograms
@@ -140,3 +142,39 @@ def test_interrupted_while_the_mask_is_made_again(harm: str | None, tmp_path: Pa
         }[harm]
     )
     assert contents(tmp_path / "out") == contents(tmp_path / "once")
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_the_threshold_of_a_frame_in_one_block_is_known_at_once(
+    small: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "SMALL_FRAME", 32 * 32 - (not small))
+    counted = []
+    count = masking.counts_within
+
+    def watched(*args: Any) -> Any:
+        counted.append(args)
+        return count(*args)
+
+    monkeypatch.setattr(masking, "counts_within", watched)
+    rng = np.random.default_rng(3)
+    movie = rng.integers(0, 200, (5, 32, 32)).astype(np.uint8)
+    movie[1] = 7
+    _, blocks = run(tmp_path / "out", cs.from_array(movie, "tyx"), block_shape=(32, 32))
+    assert bool(counted) is not small
+    assert sum(blocks.of("range").values()) == 5
+    if small:
+        assert not blocks.of("seeds-again")
+    table = read_histograms(tmp_path / "out")
+    assert table is not None
+    for t, frame in enumerate(movie):
+        counts = np.histogram(gaussian(frame, 1), 256)[0]
+        assert table[table["frame"] == t]["count"].tolist() == counts.tolist()
+
+
+@pytest.mark.parametrize("values", [[0.0, np.nan], [1.0, np.nextafter(1.0, 2)]])
+def test_frames_that_have_no_histogram_are_told(values: list[float], tmp_path: Path) -> None:
+    image = np.full((8, 8), values[0])
+    image[4:] = values[1]
+    with pytest.raises(PixelError):
+        cs.Workflow(sigma=0).run(image, tmp_path / "out")

@@ -23,6 +23,7 @@ Range = tuple[Any, Any]
 Counts = tuple[NDArray[Any], NDArray[np.int64]]
 
 _ROW = 256
+_TABLES = 4
 
 
 def value_range(values: NDArray[Any]) -> Range:
@@ -313,23 +314,58 @@ def _count_by_value(values: Any, table: Any) -> Any:
 def _count_in_bins(values: Any, starts: Any, length: Any, edges: Any, nbins: Any) -> Any:
     """Count rows in equal bins; ``nbins`` in the dtype of the values keeps the division in it.
 
-    Values outside go to a bin of their own, behind the last. Two interleaved tables let two equal
-    values in a row be counted without waiting for each other.
+    Values outside go to a bin of their own, behind the last. Interleaved tables let equal values in
+    a row be counted without waiting for each other.
     """
     bins = edges.size - 1
-    tables = np.zeros((2, bins + 1), np.int64)
+    tables = np.zeros((_TABLES, bins + 1), np.int64)
     lower, upper = np.append(edges[:-1], np.nan), np.append(edges[1:], np.nan)
     upper[bins - 1] = np.nan
-    guesses = np.empty(_ROW, np.int32)
+    numbers = np.empty(_ROW, np.int32)
+    scale, margin = _margin(edges)
     for begin in starts:
         for start in range(begin, begin + length, _ROW):
             row = values[start : min(start + _ROW, begin + length)]
-            _guess_bins(row, edges, nbins, guesses)
+            if _certain_bins(row, edges, scale, margin, numbers):
+                for k in range(row.size):
+                    tables[k % _TABLES, np.uintp(numbers[k])] += 1
+                continue
+            _guess_bins(row, edges, nbins, numbers)
             for k in range(row.size):
-                i, value = np.uintp(guesses[k]), row[k]
+                i, value = np.uintp(numbers[k]), row[k]
                 i = i - np.uintp(value < lower[i]) + np.uintp(value >= upper[i])
-                tables[k & 1, i] += 1
-    return (tables[0] + tables[1])[:bins]
+                tables[k % _TABLES, i] += 1
+    return tables.sum(axis=0)[:bins]
+
+
+@compiled(error_model="numpy")
+def _margin(edges: Any) -> Any:
+    """Scale that makes bins about 1 wide, and how far from whole numbers it takes the edges."""
+    low = np.float64(edges[0])
+    scale = (edges.size - 1) / (np.float64(edges[-1]) - low)
+    margin = 0.0
+    for i in range(edges.size):
+        margin = max(margin, abs((np.float64(edges[i]) - low) * scale - i))
+    return scale, margin
+
+
+@compiled(error_model="numpy")
+def _certain_bins(row: Any, edges: Any, scale: Any, margin: Any, numbers: Any) -> bool:
+    """Bin of each value by its scaled distance from the lowest edge, if all are certain.
+
+    Scaling keeps the order, also where it rounds. So a value that is farther from the whole numbers
+    next to it than any edge is from its own lies between the edges of these numbers.
+    """
+    low, bins = np.float64(edges[0]), edges.size - 1
+    doubtful = 0
+    for k in range(row.size):
+        place = (np.float64(row[k]) - low) * scale
+        number = np.int32(place)
+        rest = place - number
+        certain = (rest > margin) & (rest < 1 - margin) & (place < bins)
+        numbers[k] = number
+        doubtful += 1 - certain
+    return doubtful == 0
 
 
 @compiled(error_model="numpy")

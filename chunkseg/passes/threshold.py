@@ -71,10 +71,21 @@ def range_block(
 
 @dataclass(frozen=True, slots=True)
 class SurveyRecord:
-    """Range of a block of floats, and the sketch of its values."""
+    """Range of a block of floats, and a sketch or the histogram of its values.
+
+    Attributes
+    ----------
+    range
+        The range.
+    sketch
+        The sketch; of no bins where there are counts.
+    counts
+        The histogram over the block's own range, of a block that is a whole frame.
+    """
 
     range: RangeRecord
     sketch: Sketch
+    counts: NDArray[np.int64] | None = None
 
 
 def survey_block(
@@ -86,10 +97,27 @@ def survey_block(
     return SurveyRecord(found, sketcher.sketch())
 
 
+def survey_frame(values: NDArray[Any], raw: NDArray[Any], frame: Box, nbins: int) -> SurveyRecord:
+    """Range and histogram of a block that is a whole frame."""
+    found = range_block([values], raw, frame, frame)
+    sketch = Sketch(0, 0, np.zeros(0, np.int64))
+    try:
+        counts = kernels.float_histogram(values, found.low[()], found.high[()], nbins)
+    except PixelError:  # no range for a histogram, which whoever merges will say
+        return survey_block([values], raw, frame, frame)
+    return SurveyRecord(found, sketch, counts)
+
+
 def estimated_counts(sketches: Iterable[Sketch], low: Any, high: Any, nbins: int) -> Histogram:
     """Histogram of a frame over its range, as far as the sketches of its blocks tell."""
     edges = kernels.bin_edges(low, high, nbins)
     return Histogram(merge_sketches(sketches).between(edges), kernels.bin_centers(edges))
+
+
+def known_counts(counts: NDArray[np.int64], low: Any, high: Any) -> Histogram:
+    """Histogram of a frame over its range, from its counts."""
+    edges = kernels.bin_edges(low, high, len(counts))
+    return Histogram(counts, kernels.bin_centers(edges))
 
 
 def merge_ranges(records: Iterable[RangeRecord], frame: Box) -> tuple[Any, Any]:

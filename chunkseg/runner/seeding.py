@@ -1,11 +1,11 @@
 """The first half of the lesson over a group of frames: thresholds, the mask, and its seeds.
 
 range -> seeds. The range pass also sketches the histogram of each frame, from which Otsu's
-threshold is estimated. The seeds pass makes the mask with it and counts the voxels in their true
-bins on the way; the counts of blocks without foreground, of which it makes no mask, come from a
-histogram pass, where their range does not tell them. If the true threshold turns out to be another
-one, the seeds pass is done again with that: its records and scratch have other names, and once it
-has begun, the first one writes nothing any more.
+threshold is estimated (of a small frame it is the histogram itself). The seeds pass makes the mask
+with it and counts the voxels in their true bins on the way; the counts of blocks without
+foreground, of which it makes no mask, come from a histogram pass, where their range does not tell
+them. If the true threshold turns out to be another one, the seeds pass is done again with that: its
+records and scratch have other names, and once it has begun, the first one writes nothing any more.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ class Seeding:
 
     def _masking(self, blur: Blur, found: Thresholds, counting: bool = False) -> Masking:
         thresholds = {frame: threshold.threshold for frame, threshold in found.items()}
-        ends = {frame: threshold.range.ends for frame, threshold in found.items()}
-        return Masking(blur, thresholds, self.group.lesson.grid.ndim, ends if counting else {})
+        ends = {f: t.range.ends for f, t in found.items() if counting and not t.exact}
+        return Masking(blur, thresholds, self.group.lesson.grid.ndim, ends)
 
     def _left(self, found: Thresholds) -> Skip:
         """Blocks where nothing that erosion could see exceeds the threshold."""

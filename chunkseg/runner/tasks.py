@@ -21,9 +21,13 @@ from chunkseg.passes.threshold import (
     counts_of_bounds,
     range_block,
     survey_block,
+    survey_frame,
 )
 from chunkseg.storage.arrays import BlockSink
 from chunkseg.storage.runs import RunStore
+
+SMALL_FRAME = 2**20
+"""Voxels of a frame that is blurred as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +84,13 @@ class RangeTask:
 
 @dataclass(frozen=True, slots=True)
 class SurveyTask:
-    """Range and sketch of a blurred image; NaN and infinity are searched in what is read."""
+    """Range and sketch of a blurred image; NaN and infinity are searched in what is read.
+
+    Of a block that is a whole frame, and not large, the histogram in place of the sketch.
+    """
 
     chained: Chained
+    nbins: int
     name: str = "range"
 
     def reads(self, block: Block) -> Sequence[Box | None]:
@@ -93,6 +101,8 @@ class SurveyTask:
         """Survey one block; where all values are the same, one is looked at."""
         core, frame = block.core, self.chained.frame
         raw = image[core.slices(origin=self.chained.grown(core).start)]
+        if core == frame and core.size <= SMALL_FRAME:
+            return survey_frame(self.chained.run(image, core), raw, frame, self.nbins)
         bounds = self.chained.bounds(image)
         if bounds is not None and bounds[0] == bounds[1]:
             found = survey_block(bounds[:1], raw, core, frame)

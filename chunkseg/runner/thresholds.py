@@ -1,10 +1,11 @@
 """Otsu's thresholds: of each frame by itself, or one of a whole movie.
 
-Of each frame by itself, one sweep finds the range and, with it, a sketch of the histogram, from
-which the threshold is estimated. It is the true one but for rare cases, and whether it is shows
-when the voxels have been counted in their true bins, which is done on the way when the mask is
-made: :func:`true_thresholds`. Blocks without foreground, of which no mask is made, are counted by a
-sweep of their own, but for those whose values all lie in one bin.
+Of each frame by itself, one sweep finds the range. Where a block is a whole frame, and not large,
+the histogram is found with it; else a sketch of the histogram, from which the threshold is
+estimated. It is the true one but for rare cases, and whether it is shows when the voxels have been
+counted in their true bins, which is done on the way when the mask is made:
+:func:`true_thresholds`. Blocks without foreground, of which no mask is made, are counted by a sweep
+of their own, but for those whose values all lie in one bin.
 
 Of a movie there are two sweeps, ranges, then histograms over the range of all frames. They are
 added up, and so the threshold is the one of the stacked frames.
@@ -26,6 +27,7 @@ from chunkseg.passes.threshold import (
     RangeRecord,
     SurveyRecord,
     estimated_counts,
+    known_counts,
     merge_counts,
     merge_ranges,
     otsu,
@@ -75,11 +77,12 @@ class FrameThreshold:
     threshold: Any
     range: FrameRange
     histogram: Histogram
+    exact: bool = True
 
     @classmethod
-    def of(cls, found: FrameRange, histogram: Histogram) -> FrameThreshold:
+    def of(cls, found: FrameRange, histogram: Histogram, exact: bool = True) -> FrameThreshold:
         """Otsu's threshold from a histogram over the frame's own range."""
-        return cls(otsu(histogram, *found.ends), found, histogram)
+        return cls(otsu(histogram, *found.ends), found, histogram, exact)
 
     @property
     def constant(self) -> bool:
@@ -109,14 +112,20 @@ def _ranges(
 
 
 def estimated_thresholds(sweep: Sweep, image: Input, chained: Chained) -> Thresholds:
-    """Otsu's threshold of each frame, as far as a sketch of its histogram tells."""
-    records = sweep(SurveyTask(chained), [image], SurveyRecord)
+    """Otsu's threshold of each frame: of small ones, else as far as a sketch tells."""
+    records = sweep(SurveyTask(chained, NBINS), [image], SurveyRecord)
     ranges = _ranges(records.field("range"), chained)
     found = {}
-    for frame, group in by_frame(records.field("sketch")):
-        sketches = (sketch for _, sketch in group)
-        counts = estimated_counts(sketches, *ranges[frame].ends, NBINS)
-        found[frame] = FrameThreshold.of(ranges[frame], counts)
+    for frame, group in by_frame(records.field("counts")):
+        ends, counts = ranges[frame].ends, next(group)[1]
+        if counts is not None:
+            found[frame] = FrameThreshold.of(ranges[frame], known_counts(counts, *ends))
+    if len(found) < len(ranges):
+        for frame, group in by_frame(records.field("sketch")):
+            if frame not in found:
+                sketches = (sketch for _, sketch in group)
+                histogram = estimated_counts(sketches, *ranges[frame].ends, NBINS)
+                found[frame] = FrameThreshold.of(ranges[frame], histogram, exact=False)
     return found
 
 
@@ -139,6 +148,9 @@ def true_thresholds(
     found = {}
     for frame, group in by_frame(counted):
         estimate = estimates[frame]
+        if estimate.exact:
+            found[frame] = estimate
+            continue
         counts = left[frame] + sum(c for _, c in group if c is not None)
         histogram = replace(estimate.histogram, counts=counts)
         found[frame] = FrameThreshold.of(estimate.range, histogram)
@@ -164,6 +176,8 @@ def left_counts(
     counts = {frame: np.zeros(NBINS, np.int64) for frame in estimates}
     several = set()
     for frame, found in estimates.items():
+        if found.exact:
+            continue
         single = found.range.single_bins()
         for block in grid.overlapping(grid.frame):
             if (frame, block.number) not in left:
