@@ -4,8 +4,8 @@ Whole processes from a zarr array on disk to labels and table on disk, start-up 
 in one run, their labels compared. The expert's chain is what one assembles in memory from SciPy,
 edt and connected-components-3d; it is left out, and said to be, where these are not installed.
 
-``python -m tests.benchmarks.end_to_end [--edge 512] [--repeat 3] [--sides lesson,expert,chunkseg,reporting]
-[--json FILE]``
+``python -m tests.benchmarks.end_to_end [--edge 512] [--repeat 3] [--json FILE]
+[--sides lesson,expert,chunkseg,reporting]``
 """
 
 from __future__ import annotations
