@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from chunkseg import __version__
 from chunkseg.cli.examples import EXIT_CODES, USAGE, epilog
+from chunkseg.cli.values import lengths, names, number, numbers, region, several, threshold
 from chunkseg.errors import ParameterError
 
 Command = Callable[[argparse.Namespace], int]
@@ -135,7 +135,7 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
         "--erosion-radius",
         dest="radii",
         metavar="R,R,...",
-        type=_several,
+        type=several,
         required=True,
         help="the radii to be tried",
     )
@@ -153,12 +153,16 @@ def _add_extent(extent: argparse._ArgumentGroup) -> None:
     extent.add_argument(
         "--intensity-channels",
         metavar="NAMES",
-        type=_names,
+        type=names,
         help="channels whose intensities are measured: all, or names and numbers",
     )
     extent.add_argument("--until", metavar="STEP", help="stop there: mask")
     extent.add_argument(
-        "--keep", metavar="STEPS", type=_names, default=(), help="also write: mask,seeds,expanded"
+        "--keep",
+        metavar="STEPS",
+        type=names,
+        default=(),
+        help="also write: mask,seeds,expanded",
     )
     _add_version(extent)
 
@@ -187,7 +191,10 @@ def _add_input(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group.add_argument("--series", metavar="NAME_OR_INDEX", help="the image, of several in a file")
     group.add_argument("--dims", metavar="DIMS", help="names of the axes, such as tzyx")
     group.add_argument(
-        "--spacing", metavar="Z,Y,X", type=_numbers, help="size of a voxel, or one number for all"
+        "--spacing",
+        metavar="Z,Y,X",
+        type=numbers,
+        help="size of a voxel, or one number for all",
     )
     group.add_argument("--unit", metavar="UNIT", help="unit of the spacing, such as micrometer")
     return group
@@ -197,7 +204,7 @@ def _add_region(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--region",
         metavar="SPANS",
-        type=_region,
+        type=region,
         help="a part of the image, in voxels: z=0:64,y=512:1024 (first, and one after the last; "
         "either may be left out)",
     )
@@ -210,25 +217,45 @@ def _add_workflow(group: argparse._ArgumentGroup) -> None:
         group.add_argument(flag, default=argparse.SUPPRESS, **options)
 
     add("--units", metavar="UNITS", help="of lengths: pixels, or physical (the image's own unit)")
-    add("--sigma", metavar="S", type=_numbers, help="blur in voxels, one number or one per axis")
-    add("--threshold", metavar="otsu|NUMBER", type=_threshold, help="in the blurred image's scale")
+    add(
+        "--sigma",
+        metavar="S",
+        type=numbers,
+        help="blur in voxels, one number or one per axis",
+    )
+    add(
+        "--threshold",
+        metavar="otsu|NUMBER",
+        type=threshold,
+        help="in the blurred image's scale",
+    )
     add("--threshold-scope", metavar="SCOPE", help="one threshold per frame, or of the movie")
-    add("--erosion-radius", metavar="R", type=_number, help="in voxels; 0 for no splitting")
-    add("--erosion-iterations", metavar="N", type=_number, help="how many times to erode")
-    add("--expand-distance", metavar="D", type=_number, help="in voxels; default is the radius")
+    add("--erosion-radius", metavar="R", type=number, help="in voxels; 0 for no splitting")
+    add("--erosion-iterations", metavar="N", type=number, help="how many times to erode")
+    add(
+        "--expand-distance",
+        metavar="D",
+        type=number,
+        help="in voxels; default is the radius",
+    )
     add(
         "--clear-border",
         action=argparse.BooleanOptionalAction,
         help="drop objects that touch the border",
     )
-    add("--clear-border-axes", metavar="AXES", type=_names, help="the axes that count, as y,x")
-    add("--min-size", metavar="V", type=_number, help="drop smaller objects (voxels)")
-    add("--max-size", metavar="V", type=_number, help="drop larger objects (voxels)")
-    add("--properties", metavar="NAMES", type=_names, help="what to measure, as intensity,shape")
+    add("--clear-border-axes", metavar="AXES", type=names, help="the axes that count, as y,x")
+    add("--min-size", metavar="V", type=number, help="drop smaller objects (voxels)")
+    add("--max-size", metavar="V", type=number, help="drop larger objects (voxels)")
+    add(
+        "--properties",
+        metavar="NAMES",
+        type=names,
+        help="what to measure, as intensity,shape",
+    )
 
 
 def _add_blocks(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--block-shape", metavar="Z,Y,X", type=_lengths, help="block in voxels")
+    group.add_argument("--block-shape", metavar="Z,Y,X", type=lengths, help="block in voxels")
     group.add_argument(
         "--memory-limit",
         metavar="BYTES",
@@ -272,7 +299,7 @@ def _add_measure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--properties",
         metavar="NAMES",
-        type=_names,
+        type=names,
         help="properties and groups, as size,shape (size, intensity, perimeter, shape, position, "
         "moments, all)",
     )
@@ -330,10 +357,16 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
     _add_region(_add_input(parser))
     parser.add_argument("output", metavar="OUT", help=f"{TO_BE_MADE}, as cells.ome.zarr")
     parser.add_argument(
-        "--chunks", metavar="Z,Y,X", type=_lengths, help="chunk in voxels, along the spatial axes"
+        "--chunks",
+        metavar="Z,Y,X",
+        type=lengths,
+        help="chunk in voxels, along the spatial axes",
     )
     parser.add_argument(
-        "--shards", metavar="Z,Y,X", type=_lengths, help="shard in voxels; by default no shards"
+        "--shards",
+        metavar="Z,Y,X",
+        type=lengths,
+        help="shard in voxels; by default no shards",
     )
     parser.add_argument("--levels", metavar="N", type=int, help="number of resolution levels")
     _add_version(parser)
@@ -351,53 +384,3 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
         default=DEMO_OUTPUT,
         help=f"folder to be made, {DEMO_OUTPUT} by default",
     )
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"needs a number, not {text!r}") from None
-
-
-def _numbers(text: str) -> float | tuple[float, ...]:
-    numbers = tuple(_number(part) for part in text.split(","))
-    return numbers if len(numbers) > 1 else numbers[0]
-
-
-def _several(text: str) -> tuple[float, ...]:
-    return tuple(_number(part) for part in text.split(","))
-
-
-def _region(text: str) -> dict[str, tuple[int | None, int | None]]:
-    """Spans by axis, from text such as ``z=0:64,x=512:``."""
-    spans: dict[str, tuple[int | None, int | None]] = {}
-    for part in text.split(","):
-        found = re.fullmatch(r"\s*(\w+)\s*=\s*(-?\d+)?\s*:\s*(-?\d+)?\s*", part)
-        if found is None or found[1] in spans:
-            raise argparse.ArgumentTypeError(
-                f"needs a span of voxels for each axis once, such as z=0:64,y=512:, not {text!r}"
-            )
-        start, stop = (int(n) if n else None for n in found.group(2, 3))
-        spans[found[1]] = start, stop
-    return spans
-
-
-def _threshold(text: str) -> float | str:
-    try:
-        return text if text == "otsu" else float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"needs 'otsu' or a number, not {text!r}") from None
-
-
-def _lengths(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"needs whole numbers of voxels such as 64,128,128, not {text!r}"
-        ) from None
