@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import json
 
-from tests.benchmarks import end_to_end, frames, measures, merge_measures, reading
+from tests.benchmarks import (
+    end_to_end,
+    frames,
+    kernels,
+    measures,
+    merge_measures,
+    reading,
+    scaling,
+)
 
 
 def test_end_to_end(capsys, tmp_path):
@@ -14,6 +22,22 @@ def test_end_to_end(capsys, tmp_path):
     found = json.loads((tmp_path / "figures.json").read_text())
     assert all(found["labels equal"].values())
     assert {"lesson", "chunkseg"} <= set(found["sides"])
+
+
+def test_kernels(capsys, tmp_path):
+    kernels.main(["--edge", "40", "--repeat", "1", "--json", str(tmp_path / "figures.json")])
+    assert "DIFFER" not in capsys.readouterr().out
+    found = json.loads((tmp_path / "figures.json").read_text())["kernels"]
+    assert {"blur", "histogram", "erosion", "components", "expansion"} <= set(found)
+
+
+def test_scaling(capsys, tmp_path):
+    options = ["--edges", "48", "--workers", "2", "--blocks", "24"]
+    scaling.main([*options, "--json", str(tmp_path / "figures.json")])
+    runs = json.loads((tmp_path / "figures.json").read_text())["runs"]
+    assert [(run["edge"], run["block"]) for run in runs] == [(48, 0), (48, 24)]
+    assert runs[0]["answer"] == runs[1]["answer"]
+    assert "ns/voxel" in capsys.readouterr().out
 
 
 def test_reading(capsys):
