@@ -108,8 +108,9 @@ def test_channels_that_are_not_there(tmp_path, asked, message):
 
 
 def test_intensities_of_an_image_without_channels(tmp_path):
+    image = cs.from_array(np.ones((4, 4)), spacing=1, unit="um")
     with pytest.raises(ParameterError, match="needs an image with an axis 'c'"):
-        WORKFLOW.run(np.ones((4, 4)), tmp_path / "out", intensity_channels="all")
+        WORKFLOW.run(image, tmp_path / "out", intensity_channels="all")
 
 
 def test_measures_that_are_not_there(tmp_path):

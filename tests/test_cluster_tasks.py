@@ -76,5 +76,5 @@ def test_tasks_that_run_twice_at_the_same_time(
 
     monkeypatch.setattr(Execution, "compute", twice)
     run(image, tmp_path / "twice", (8, 16, 16), workers=4)
-    assert sum(seen) >= 5 * 16
+    assert sum(seen) >= 4 * 16
     assert contents(tmp_path / "twice") == contents(tmp_path / "once")

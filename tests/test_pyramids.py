@@ -165,7 +165,10 @@ def test_every_flipped_bit_is_found(tmp_path: Path, version: str) -> None:
     content = chunk.read_bytes()
     for place in range(len(content)):
         chunk.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
-        assert not pyramid.intact(0, box)
+        if pyramid.intact(0, box):
+            # zarr 2 has a checksum of the voxels, not of the file, where a few bits mean nothing
+            assert version == "0.4"
+            np.testing.assert_array_equal(pyramid.sinks[0].array[:], array)
     chunk.write_bytes(content)
     assert pyramid.intact(0, box)
 

@@ -117,8 +117,8 @@ class Sketcher:
     >>> sketcher.add(np.array([1.0, 1.0, 3.0]))
     (np.float64(1.0), np.float64(3.0))
     >>> sketch = sketcher.sketch()
-    >>> sketch.counts.sum(), len(sketch.counts) <= BINS
-    (np.int64(3), True)
+    >>> int(sketch.counts.sum()), len(sketch.counts) <= BINS
+    (3, True)
     """
 
     def __init__(self) -> None:
