@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from chunkseg.runner.progress import Progress, silent
-
 if TYPE_CHECKING:
     from rich import progress as rich
+
+    from chunkseg.runner.progress import Progress
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_WITHIN_A_PASS = 30.0
@@ -95,6 +95,8 @@ def progress() -> Iterator[Progress]:
     """Within it, what is called with the progress of passes is shown on stderr."""
     level = logging.getLogger("chunkseg").level
     if level > logging.INFO:
+        from chunkseg.runner.progress import silent
+
         yield silent
         return
     if not sys.stderr.isatty():
