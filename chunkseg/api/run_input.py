@@ -68,10 +68,9 @@ class RunInput:
         check_image(parameters, opened, is_mask)
         given = Given.of(opened)
         frames = frames_of(opened, given.layout, parse_version(ome_version))
-        spacing = tuple(frames.spacing[axis] for axis in frames.layout.spatial)
         source, execution = Input.of(given.data, given.layout), Execution(workers)
         kept = sorted({*keep, *(["mask"] if until == "mask" else [])})
-        planning = Planning(parameters, source, spacing, execution, is_mask, until, kept)
+        planning = Planning(parameters, source, frames.voxel, execution, is_mask, until, kept)
         return cls(opened, given, frames, planning)
 
     def intensities(self, chosen: Mapping[str, xr.DataArray] | None) -> list[Input]:

@@ -38,7 +38,7 @@ class Masking:
     thresholds: Mapping[int, Any]
     ndim: int
     ends: Mapping[int, tuple[Any, Any]] = field(default_factory=dict)
-    nbins: int = 256
+    nbins: int = 0
 
     def chain(self, frame: int) -> Chain:
         """Return the steps for one frame."""

@@ -19,13 +19,12 @@ from typing import Any
 import numpy as np
 
 from chunkseg.geometry.boxes import Shape, add_halos
+from chunkseg.kernels.blur_tiles import PLANES
 from chunkseg.kernels.erosion import may_erode_by_scipy
 from chunkseg.kernels.expansion import expands_by_scipy
 from chunkseg.passes.steps import Expand
 from chunkseg.plan.parameters import Parameters
 
-PLANES = 8
-"""Planes that are blurred at a time."""
 FAST = ("uint8", "uint16", "float32", "float64")
 """Types of voxels that are blurred plane by plane; the others as a whole."""
 LABEL = 4

@@ -25,6 +25,7 @@ from chunkseg.runner.lesson_tasks import SeedsRecord, SeedsTask
 from chunkseg.runner.sweep import Skip
 from chunkseg.runner.tasks import Chained
 from chunkseg.runner.thresholds import (
+    NBINS,
     Thresholds,
     estimated_thresholds,
     frame_ranges,
@@ -103,7 +104,7 @@ class Seeding:
     def _masking(self, blur: Blur, found: Thresholds, counting: bool = False) -> Masking:
         thresholds = {frame: threshold.threshold for frame, threshold in found.items()}
         ends = {f: t.range.ends for f, t in found.items() if counting and not t.exact}
-        return Masking(blur, thresholds, self.group.lesson.grid.ndim, ends)
+        return Masking(blur, thresholds, self.group.lesson.grid.ndim, ends, NBINS)
 
     def _left(self, found: Thresholds) -> Skip:
         """Blocks where nothing that erosion could see exceeds the threshold."""
