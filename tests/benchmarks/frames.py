@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.frames --frames 1000 --edge 128 --scope movie
 
-prints frames per second (wall and CPU time), tasks and files per frame. On two cores, 10,000 frames
-of 32 x 32 went by at 40 frames per second (42 of CPU time), with 4.02 tasks and 0.02 files per frame.
+prints frames per second (wall and CPU time), tasks and files per frame. On two cores, 10,000
+frames of 32 x 32 went by at 40 per second (42 of CPU time), with 4.02 tasks and 0.02 files each.
 """
 
 from __future__ import annotations
