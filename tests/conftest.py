@@ -69,3 +69,31 @@ def warnings() -> Iterator[list[str]]:
     logger.addHandler(handler)
     yield told
     logger.removeHandler(handler)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every document or chunk that is read and found in a store."""
+    from zarr.storage import FsspecStore, LocalStore
+
+    from chunkseg.storage.decoding import ChunkReader
+
+    read: list[str] = []
+    for kind in (LocalStore, FsspecStore):
+        get = kind.get
+
+        async def counted(store: Any, key: str, *args: Any, get: Any = get, **kwargs: Any) -> Any:
+            value = await get(store, key, *args, **kwargs)
+            if value is not None:
+                read.append(key)
+            return value
+
+        monkeypatch.setattr(kind, "get", counted)
+    chunk = ChunkReader.chunk
+
+    def counted_chunk(reader: ChunkReader, cell: tuple[int, ...]) -> Any:
+        read.append(str(cell))
+        return chunk(reader, cell)
+
+    monkeypatch.setattr(ChunkReader, "chunk", counted_chunk)
+    return read

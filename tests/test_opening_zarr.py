@@ -21,11 +21,10 @@ import xarray as xr
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from zarr.storage import FsspecStore, LocalStore, ZipStore
+from zarr.storage import FsspecStore, ZipStore
 
 from chunkseg.errors import FormatError, ParameterError, PathError
 from chunkseg.geometry.calibration import spacing_of, unit_of
-from chunkseg.storage.decoding import ChunkReader
 from chunkseg.storage.opening import from_array, open_image
 from chunkseg.storage.sources import ZarrSource, source_of
 from tests.images import STACK, axes, save_ome, scale, translation
@@ -345,30 +344,6 @@ def test_datasets_with_several_images_ask(tmp_path: Path) -> None:
 
 
 # --- laziness
-
-
-@pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every document or chunk that is read and found in a store."""
-    read: list[str] = []
-    for kind in (LocalStore, FsspecStore):
-        get = kind.get
-
-        async def counted(store: Any, key: str, *args: Any, get: Any = get, **kwargs: Any) -> Any:
-            value = await get(store, key, *args, **kwargs)
-            if value is not None:
-                read.append(key)
-            return value
-
-        monkeypatch.setattr(kind, "get", counted)
-    chunk = ChunkReader.chunk
-
-    def counted_chunk(reader: ChunkReader, cell: tuple[int, ...]) -> Any:
-        read.append(str(cell))
-        return chunk(reader, cell)
-
-    monkeypatch.setattr(ChunkReader, "chunk", counted_chunk)
-    return read
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
