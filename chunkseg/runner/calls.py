@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import dask.array as da
@@ -103,16 +104,17 @@ def delayed_calls(calls: Mapping[int, Call], body: Callable[..., Any]) -> dict[i
     """Return one delayed task per call, with a key of its own, that runs ``body(function, ...)``.
 
     The arrays become arguments as they are, without dask's optimisation of each array alone: that
-    would rename what calls share, and each block would compute it again for itself.
+    would rename what calls share, and each block would compute it again for itself. The function is
+    bound and not an argument, since dask looks for lazy arrays in all that an argument holds.
     """
-    task = delayed(body, pure=False)
     tasks = {}
     for number, call in calls.items():
         whole = [
             array.rechunk(array.shape).to_delayed(optimize_graph=False) for array in call.arrays
         ]
         arguments = [blocks.item() for blocks in whole]
-        tasks[number] = task(call.function, *arguments, dask_key_name=new_key(call, number))
+        task = delayed(partial(body, call.function), pure=False, traverse=False)
+        tasks[number] = task(*arguments, dask_key_name=new_key(call, number))
     return tasks
 
 
