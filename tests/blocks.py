@@ -15,8 +15,8 @@ import dask
 import pytest
 
 from chunkseg.runner import retries, sweep
-from chunkseg.storage.arrays import Sink
 from chunkseg.storage.runs import RunStore
+from chunkseg.storage.sinks import Sink
 
 Key = tuple[str, int, int]
 

@@ -240,13 +240,13 @@ class Points:
         from chunkseg.passes.components import ComponentsPass
         from chunkseg.passes.measure import Measures
         from chunkseg.runner import lesson, sweep, thresholds
-        from chunkseg.storage import arrays
+        from chunkseg.storage import arrays, sinks
         from chunkseg.storage.runs import RunStore
 
         arrays.LARGEST_CHUNK_EDGE.update({2: 2, 3: 2})
         bundles.BUNDLE_FRAMES = 2
         lesson.REGION_BLOCKS = sweep.REGION_BLOCKS = 12  # type: ignore[attr-defined]
-        arrays.Sink.write = self._writing(arrays.Sink.write, chunks)  # type: ignore[method-assign]
+        sinks.Sink.write = self._writing(sinks.Sink.write, chunks)  # type: ignore[method-assign]
         RunStore.write = self._writing(RunStore.write, runs)  # type: ignore[method-assign]
         for name in ("replace", "rename"):
             setattr(Path, name, self._moving(getattr(Path, name)))
@@ -257,7 +257,7 @@ class Points:
             *((thresholds, name) for name in MERGES),
             (ComponentsPass, "merge"),
             (Measures, "merge"),
-            (arrays.Sink, "write_bundle"),
+            (sinks.Sink, "write_bundle"),
         ):
             setattr(owner, name, self._beginning(getattr(owner, name), name))
         yield

@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 
 from chunkseg.geometry.boxes import Box, Grid
 from chunkseg.geometry.layout import Layout
-from chunkseg.storage.arrays import Sink, chunk_shape, create_array
+from chunkseg.kernels.blank import blank
+from chunkseg.storage import sinks
+from chunkseg.storage.arrays import Stored, chunk_shape, create_array
+from chunkseg.storage.checksum import checksum
+from chunkseg.storage.sinks import Sink
 
 
 @settings(deadline=None, max_examples=150)
@@ -74,6 +78,41 @@ def test_background_is_stored(tmp_path: Path) -> None:
     out = sink(tmp_path, Layout.of((8, 8)), (4, 4))
     out.write(0, Box((0, 0), (4, 8)), np.zeros((4, 8), np.uint32))
     assert out.array.nchunks_initialized == 2
+
+
+@pytest.mark.parametrize("dtype", ["u1", "?", "i8"])
+@pytest.mark.parametrize(
+    "stored", [Stored(), Stored(2), Stored(chunks=(2, 3), shards=(4, 6))], ids=repr
+)
+def test_a_blank_block_is_written_as_zeros_are(tmp_path: Path, stored: Stored, dtype: str) -> None:
+    layout, box, files = Layout.of((2, 4, 11), "tyx"), Box((0, 6), (4, 11)), []
+    for n, data in enumerate([np.zeros(box.shape, dtype), blank(box.shape, bool)]):
+        path = tmp_path / str(n)
+        out = Sink(create_array(path, layout, (4, 6), dtype, stored=stored), layout)
+        out.write(1, box, data)
+        assert out.intact(1, box)
+        files.append({p.relative_to(path): p.read_bytes() for p in path.rglob("*") if p.is_file()})
+    assert files[0] == files[1]
+    assert len(files[0]) > 1
+
+
+def test_a_blank_chunk_is_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = []
+    plain = sinks._encoded
+    monkeypatch.setattr(sinks, "_BLANK_FILES", {})
+    monkeypatch.setattr(sinks, "_encoded", lambda *given: encoded.append(given) or plain(*given))
+    out = sink(tmp_path, Layout.of((64, 8)), (8, 8))
+    for row in range(0, 64, 8):
+        out.write(0, Box((row, 0), (row + 8, 8)), blank((8, 8), np.uint32))
+    assert (out.array.nchunks_initialized, len(encoded)) == (8, 1)
+    assert not out.array[:].any()
+
+
+@given(st.lists(st.integers(1, 9), max_size=3), st.sampled_from(["?", "u2", "f8"]))
+def test_a_checksum_of_nothing_but_background(shape: list[int], dtype: str) -> None:
+    zeros = np.zeros(shape, dtype)
+    assert checksum(blank(tuple(shape), dtype)) == checksum(zeros)
+    assert checksum(np.broadcast_to(np.ones((), dtype), shape)) != checksum(zeros)
 
 
 def test_every_flipped_byte_of_a_chunk_is_noticed(tmp_path: Path) -> None:

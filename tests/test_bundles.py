@@ -21,10 +21,10 @@ from chunkseg.geometry.pyramid import levels_of
 from chunkseg.runner.bundling import BundleTask, bundle
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.progress import silent
-from chunkseg.storage.arrays import shorten
 from chunkseg.storage.bundled import BundledSink
 from chunkseg.storage.ome import Frames, Version
 from chunkseg.storage.pyramids import PyramidSink, create_pyramid
+from chunkseg.storage.sinks import shorten
 from tests.blocks import Blocks, truncate
 from tests.killing import contents
 

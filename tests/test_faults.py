@@ -21,8 +21,8 @@ from chunkseg.errors import BlocksError, IncompleteError, ScratchError, StorageF
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.group import ATTEMPTS
 from chunkseg.storage import commit
-from chunkseg.storage.arrays import Sink
 from chunkseg.storage.runs import RunStore
+from chunkseg.storage.sinks import Sink
 from chunkseg.storage.site import STATE
 from tests.blocks import Blocks, truncate
 from tests.killing import REPORT, contents

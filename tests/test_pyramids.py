@@ -19,11 +19,12 @@ from chunkseg.errors import OutputExistsError, ParameterError
 from chunkseg.geometry.boxes import Box
 from chunkseg.geometry.layout import Layout
 from chunkseg.geometry.pyramid import levels_of
+from chunkseg.kernels.blank import blank
 from chunkseg.kernels.halving import halved
 from chunkseg.runner.coarsening import coarsen
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.lesson import Lesson
-from chunkseg.storage import arrays
+from chunkseg.storage import arrays, sinks
 from chunkseg.storage.ome import Frames
 from chunkseg.storage.pyramids import create_pyramid, level_folders
 
@@ -119,13 +120,20 @@ def test_levels_do_not_depend_on_blocks(data: st.DataObject, tmp_path_factory: A
     mean, version = data.draw(st.booleans()), data.draw(st.sampled_from(["0.4", "0.5"]))
     array = RNG.integers(0, 999, shape).astype(np.uint16)
     levels = levels_of(shape, block, count=4)
-    pyramid = create_pyramid(folder, frames_of(shape, version), levels, "u2", mean)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arrays, "MANY_CHUNKS", data.draw(st.sampled_from([0, 4, 1000])))
+        patch.setattr(arrays, "LARGEST_CHUNK_EDGE", {len(shape): data.draw(st.integers(2, 8))})
+        pyramid = create_pyramid(folder, frames_of(shape, version), levels, "u2", mean)
     steps = [range(0, n, b) for n, b in zip(shape, block, strict=True)]
     for start in itertools.product(*steps):
         stop = tuple(min(a + b, n) for a, b, n in zip(start, block, shape, strict=True))
         box = Box(start, stop)
         assert not pyramid.intact(0, box)
-        pyramid.write(0, box, array[box.slices()])
+        if data.draw(st.booleans()):
+            array[box.slices()] = 0
+            pyramid.write(0, box, blank(box.shape, np.uint16))
+        else:
+            pyramid.write(0, box, array[box.slices()])
         assert pyramid.intact(0, box)
     coarsen(pyramid, range(1), Execution(1, client=None), lambda *_: None, folder / "records")
     assert pyramid.all_levels().intact(0, Box.whole(shape))
@@ -136,6 +144,20 @@ def test_levels_do_not_depend_on_blocks(data: st.DataObject, tmp_path_factory: A
         for chunk, n in zip(sink.array.chunks, sink.array.shape, strict=True):
             assert chunk <= n
     assert [p.name for p in level_folders(folder)] == [str(n) for n in range(len(levels))]
+
+
+def test_blocks_of_large_frames_are_shards(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(arrays, "MANY_CHUNKS", 7)
+    monkeypatch.setattr(arrays, "LARGEST_CHUNK_EDGE", {2: 2})
+    found = {}
+    for version in ("0.5", "0.4"):
+        levels = levels_of((16, 8), (8, 8), count=2)
+        pyramid = create_pyramid(
+            tmp_path / version, frames_of((16, 8), version), levels, "u1", False
+        )
+        found[version] = [(sink.array.chunks, sink.array.shards) for sink in pyramid.sinks]
+    assert found["0.5"] == [((2, 2), (8, 8)), ((2, 2), (4, 4))]
+    assert found["0.4"] == [((2, 2), None), ((2, 2), None)]
 
 
 def test_shards_are_written_whole(tmp_path: Path) -> None:
@@ -208,13 +230,13 @@ def test_a_run_writes_levels(run: cs.Result, name: str) -> None:
 
 def test_the_full_resolution_is_not_read_again(tmp_path: Path, monkeypatch: Any) -> None:
     read: list[str] = []
-    kept = arrays.Sink.write
+    kept = sinks.Sink.write
 
     def write(self: Any, *args: Any) -> None:
         kept(self, *args)
         read.append(self.array.path or str(self.array.store_path))
 
-    monkeypatch.setattr(arrays.Sink, "write", write)
+    monkeypatch.setattr(sinks.Sink, "write", write)
     WORKFLOW.run(image_of(), tmp_path / "out", **BLOCK)
     names = [name.rsplit("/", 1)[1] for name in read]
     assert {name: names.count(name) for name in sorted(set(names))} == {"0": 10, "1": 10, "2": 5}

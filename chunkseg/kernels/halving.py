@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chunkseg.kernels.blank import is_blank
+
 
 def halved(array: NDArray[Any], steps: Sequence[int], mean: bool) -> NDArray[Any]:
     """Halve an array along the axes whose step is 2; the others have step 1.
@@ -41,7 +43,8 @@ def halved(array: NDArray[Any], steps: Sequence[int], mean: bool) -> NDArray[Any
     array([1, 6, 5], dtype=uint8)
     """
     if not mean or array.dtype.kind == "b":
-        return np.ascontiguousarray(array[tuple(slice(None, None, s) for s in steps)])
+        kept = array[tuple(slice(None, None, s) for s in steps)]
+        return kept if is_blank(kept) else np.ascontiguousarray(kept)
     odd = [(0, -n % s) for n, s in zip(array.shape, steps, strict=True)]
     even = np.pad(array, odd, mode="edge") if any(more for _, more in odd) else array
     starts = itertools.product(*(range(s) for s in steps))

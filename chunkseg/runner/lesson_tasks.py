@@ -10,15 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.geometry.boxes import Block, Box
+from chunkseg.kernels.blank import blank
 from chunkseg.kernels.painting import paint
 from chunkseg.kernels.runs import Runs, background_runs
 from chunkseg.passes.components import ComponentsPass, ComponentsRecord
 from chunkseg.passes.masking import Masking
 from chunkseg.passes.measure import MeasureRecord, Measures, View
 from chunkseg.passes.steps import Step
-from chunkseg.storage.arrays import BlockSink, checksum
+from chunkseg.storage.checksum import checksum
 from chunkseg.storage.lookups import Lookups
 from chunkseg.storage.runs import RunStore
+from chunkseg.storage.sinks import BlockSink
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class SeedsTask:
 
     def _empty(self, block: Block) -> SeedsRecord:
         shape = block.core.shape
-        self._write(block, np.zeros(shape, np.bool_), background_runs(shape))
+        self._write(block, blank(shape, np.bool_), background_runs(shape))
         record = self.rule.empty(block.core, self.frame)
         return SeedsRecord(0, record, record)
 
@@ -140,7 +142,7 @@ class ObjectsTask:
         """Do one block; without seeds nothing reaches it."""
         core = block.core
         if seeds is None:
-            nothing = np.zeros(core.shape, np.uint32)
+            nothing = blank(core.shape, np.uint32)
             self._write(block, nothing, nothing, background_runs(core.shape))
             return self.rule.empty(core, self.frame)
         read = core.grow(self.expansion.halo, self.frame)
@@ -200,11 +202,12 @@ class LabelsTask:
         """Do one block; without images it is background."""
         core = block.core
         table = self.lookups.of_block(block.frame, block.number)
-        labels = np.zeros(core.shape, table.dtype)
         if len(table) > 1:
+            labels = np.zeros(core.shape, table.dtype)
             _, runs = self.objects.read(block.frame, core)
             paint(runs, core, table, labels, core)
         else:
+            labels = blank(core.shape, table.dtype)
             runs = background_runs(core.shape)
         self.sink.write(block.frame, core, labels)
         intensities = tuple(np.zeros(core.shape, np.uint8) if i is None else i for i in images)

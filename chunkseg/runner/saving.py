@@ -14,10 +14,10 @@ from chunkseg.passes.copying import Differing, Extremes, differing, extremes
 from chunkseg.runner.execution import Execution
 from chunkseg.runner.progress import Progress
 from chunkseg.runner.sweep import Input, Sweeper, Task
-from chunkseg.storage.arrays import BlockSink
 from chunkseg.storage.pyramids import Coarser, PyramidSink
 from chunkseg.storage.records import Records
 from chunkseg.storage.scratch import ScratchSource
+from chunkseg.storage.sinks import BlockSink
 
 
 @dataclass(frozen=True)

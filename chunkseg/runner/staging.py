@@ -18,10 +18,11 @@ from chunkseg.runner.execution import Execution
 from chunkseg.runner.progress import Progress
 from chunkseg.runner.sweep import Input, Sweeper
 from chunkseg.runner.tasks import StoreTask
-from chunkseg.storage.arrays import Sink, create_array
+from chunkseg.storage.arrays import create_array
 from chunkseg.storage.leaves import MemorySource
 from chunkseg.storage.records import Records
 from chunkseg.storage.scratch import ScratchSource
+from chunkseg.storage.sinks import Sink
 from chunkseg.storage.sources import amplification, default_chunks
 
 MOST_DECODED = 10.0

@@ -23,8 +23,8 @@ from chunkseg.passes.threshold import (
     survey_block,
     survey_frame,
 )
-from chunkseg.storage.arrays import BlockSink
 from chunkseg.storage.runs import RunStore
+from chunkseg.storage.sinks import BlockSink
 
 SMALL_FRAME = 2**20
 """Voxels of a frame that is blurred as a whole."""

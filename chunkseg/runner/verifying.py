@@ -15,7 +15,7 @@ from chunkseg.passes.components import ComponentsPass
 from chunkseg.passes.consistency import LabelsSeen
 from chunkseg.passes.recomputing import Recipe, RegionRecord, compare
 from chunkseg.runner.measuring import MeasureTask
-from chunkseg.storage.arrays import checksum
+from chunkseg.storage.checksum import checksum
 
 REGION_VOXELS = 2**22
 

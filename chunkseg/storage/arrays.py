@@ -1,30 +1,24 @@
-"""Zarr arrays that chunkseg writes: whole chunks only, each by one task, with checksums.
+"""Zarr arrays that chunkseg writes: created and opened; ``sinks`` writes their blocks.
 
-A block is written by the one task that computes it and is made of whole chunks, so that no two
-tasks ever touch one chunk and no chunk is ever read back to be completed. Where a file holds a
-bundle of frames, one task writes the frames of a bundle together. Every chunk carries a
-CRC32C (of zarr 2 the checksum of Zstandard), so that a flipped bit is an error when read and never
-a silent change. Chunks of background are stored like others: an absent chunk is a chunk that was
-not written.
+Blocks are made of whole chunks. Every chunk carries a CRC32C (of zarr 2 the checksum of Zstandard),
+so that a flipped bit is an error when read and never a silent change.
 """
 
 from __future__ import annotations
 
-import itertools
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-import google_crc32c
 import numpy as np
 import zarr
-from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
-from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath
+from zarr.storage import FsspecStore, StorePath
 
-from chunkseg.geometry.boxes import Box, Shape, Slices
+from chunkseg.geometry.boxes import Shape
 from chunkseg.geometry.layout import Layout
 from chunkseg.storage.address import Address
 from chunkseg.storage.commit import committed
@@ -32,16 +26,8 @@ from chunkseg.storage.places import Place
 
 METADATA = {2: ".zarray", 3: "zarr.json"}
 LARGEST_CHUNK_EDGE = {1: 2**18, 2: 1024, 3: 128}
-
-
-class BlockSink(Protocol):
-    """Where a task writes blocks."""
-
-    def write(self, frame: int, box: Box, data: NDArray[Any]) -> None:
-        """Write a block of one frame."""
-
-    def intact(self, frame: int, box: Box) -> bool:
-        """Whether all that was written of a block is there whole."""
+MANY_CHUNKS = 1000
+"""Chunks of a frame beyond which those of a block share a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +50,28 @@ class Stored:
     chunks: Shape | None = None
     shards: Shape | None = None
     bundle: int = 1
+
+    @classmethod
+    def suiting(
+        cls, layout: Layout, block: Shape, zarr_format: Literal[2, 3], bundle: int = 1
+    ) -> Stored:
+        """How blocks are best stored: where a frame has very many chunks, a block is a shard.
+
+        That follows from the frame alone, so that a movie to which frames are added goes on as it
+        began.
+
+        Examples
+        --------
+        >>> block = (256, 256, 256)
+        >>> Stored.suiting(Layout.of((1280, 1280, 1280)), block, 3).shards
+        >>> Stored.suiting(Layout.of((1281, 1280, 1280)), block, 3).shards
+        (256, 256, 256)
+        """
+        chunks = chunk_shape(block)
+        count = math.prod(-(-n // c) for n, c in zip(layout.frame_shape, chunks, strict=True))
+        if zarr_format == 2 or bundle > 1 or chunks == block or count <= MANY_CHUNKS:
+            return cls(zarr_format, bundle=bundle)
+        return cls(zarr_format, chunks, block)
 
     def whole(self, layout: Layout, block: Shape) -> tuple[Shape, Shape | None]:
         """Shapes of the chunks and the shards of an array, along all of its axes.
@@ -175,7 +183,7 @@ def create_array(
     for name in sorted(documents, key=lambda name: name == METADATA[stored.zarr_format]):
         with committed(path / name) as partial:
             partial.write_bytes(documents[name].to_bytes())
-    return _checksummed(opened_array(path))
+    return checksummed(opened_array(path))
 
 
 def _as_format(
@@ -199,7 +207,7 @@ def _as_format(
     }
 
 
-def _checksummed(array: zarr.Array[Any]) -> zarr.Array[Any]:
+def checksummed(array: zarr.Array[Any]) -> zarr.Array[Any]:
     """Have the checksum of Zstandard written, which readers find in the data.
 
     In the metadata of zarr 2 some readers (zarrs) do not accept a word about it.
@@ -207,10 +215,10 @@ def _checksummed(array: zarr.Array[Any]) -> zarr.Array[Any]:
     if array.metadata.zarr_format == 3:
         return array
     compressor = {"id": "zstd", "level": 1, "checksum": True}
-    return _rewritten(array, {"compressor": compressor}, array.store_path)
+    return rewritten(array, {"compressor": compressor}, array.store_path)
 
 
-def _rewritten(
+def rewritten(
     array: zarr.Array[Any], changes: Mapping[str, Any], where: StorePath
 ) -> zarr.Array[Any]:
     """Return an array with other metadata than are stored, or stored elsewhere."""
@@ -258,112 +266,4 @@ def _strict(array: zarr.Array[Any]) -> zarr.Array[Any]:
     store = array.store_path.store
     assert isinstance(store, FsspecStore)
     strict = FsspecStore(store.fs, read_only=True, path=store.path, allowed_exceptions=())
-    return _rewritten(array, {}, StorePath(strict, array.store_path.path))
-
-
-def shorten(path: Path, frames: int) -> None:
-    """Let an array of a movie have its first frames only; may be taken up again at any point."""
-    array = opened_array(path)
-    array.resize((frames, *array.shape[1:]))
-    sink = Sink(_checksummed(array), Layout(array.shape, (0,), tuple(range(1, array.ndim))))
-    for folder in chunk_folder(path).iterdir():
-        if folder.name.isdigit() and int(folder.name) * sink.bundle >= frames:
-            shutil.rmtree(folder)
-    last = frames - frames % sink.bundle
-    if last < frames and sink.intact(last, Box.whole(sink.layout.frame_shape)):
-        sink.write_bundle(last, np.asarray(array[last:]))
-
-
-@dataclass(frozen=True, slots=True)
-class Sink:
-    """Where the blocks of one array go."""
-
-    array: zarr.Array[Any]
-    layout: Layout
-
-    @property
-    def bundle(self) -> int:
-        """Frames per file; where it is more than one, the movie's axis is the first."""
-        return write_unit(self.array)[self.layout.looped[0]] if self.layout.looped else 1
-
-    def write(self, frame: int, box: Box, data: NDArray[Any]) -> None:
-        """Write a block of one frame; of whole chunks (shards), and losing nothing by a cast."""
-        units = write_unit(self.array)
-        for axis, a, b in zip(self.layout.spatial, box.start, box.stop, strict=True):
-            unit, end = units[axis], self.array.shape[axis]
-            if a % unit or (b % unit and b != end) or self.bundle > 1:
-                raise AssertionError(f"block {box} is not made of whole chunks {units}")
-        data = data.astype(self.array.dtype, casting="safe", copy=False)
-        self.array[self.layout.slices(frame, box)] = self.layout.give_frame(data)
-
-    def write_bundle(self, first: int, frames: NDArray[Any]) -> None:
-        """Write the frames of one bundle in place of what is there.
-
-        They are encoded in memory, so that a file is replaced at once and nothing of it is read.
-        """
-        missing = self.bundle - len(frames)
-        whole = np.pad(frames, [(0, missing), *[(0, 0)] * (frames.ndim - 1)]) if missing else frames
-        documents: dict[str, Any] = {}
-        shape = (first + self.bundle, *frames.shape[1:])
-        there = StorePath(MemoryStore(documents))
-        _rewritten(self.array, {"shape": shape}, there)[first:] = whole
-        folder = _folder(self.array)
-        for key, content in documents.items():
-            (folder / key).parent.mkdir(parents=True, exist_ok=True)
-            with committed(folder / key) as partial:
-                partial.write_bytes(content.to_bytes())
-
-    def intact(self, frame: int, box: Box) -> bool:
-        """Whether every chunk of a block, or of the bundle that it begins, passes its checksum."""
-        slices = self.layout.slices(frame, box)
-        if self.bundle > 1:
-            last = min(frame + self.bundle, self.array.shape[0])
-            slices = (slice(frame, last), *slices[1:])
-        if missing_chunks(self.array, slices):
-            return False
-        try:
-            self.array[slices]
-        except Exception:
-            return False
-        return True
-
-
-def write_unit(array: zarr.Array[Any]) -> Shape:
-    """Shape of what is stored as one file: a shard where there are any, else a chunk."""
-    return array.shards or array.chunks
-
-
-def _folder(array: zarr.Array[Any]) -> Path:
-    """Folder of an array that lies in one."""
-    store = array.store_path.store
-    assert isinstance(store, LocalStore)
-    return store.root / array.store_path.path
-
-
-def checksum(data: NDArray[Any]) -> int:
-    """CRC32C of the bytes of an array in C order.
-
-    Examples
-    --------
-    >>> checksum(np.arange(3, dtype=np.uint8)) == checksum(np.array([[0, 1, 2]], np.uint8))
-    True
-    """
-    whole = np.ascontiguousarray(data).reshape(-1).view(np.uint8)
-    whole.flags.writeable = False
-    return int(google_crc32c.value(whole))
-
-
-def missing_chunks(array: zarr.Array[Any], slices: Slices) -> list[str]:
-    """Keys of the chunks (or shards) of a region that are not there, of an array in a folder.
-
-    None of one at an address, where reading tells.
-    """
-    if isinstance(array.store_path.store, FsspecStore):
-        return []
-    folder = _folder(array)
-    encode = array.metadata.encode_chunk_key
-    spans = [
-        range(s.start // c, -(-s.stop // c)) for s, c in zip(slices, write_unit(array), strict=True)
-    ]
-    keys = [encode(index) for index in itertools.product(*spans)]
-    return [key for key in keys if not (folder / key).exists()]
+    return rewritten(array, {}, StorePath(strict, array.store_path.path))

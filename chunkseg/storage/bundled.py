@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunkseg.geometry.boxes import Box, Shape
-from chunkseg.storage.arrays import Sink, create_array
+from chunkseg.storage.arrays import create_array
 from chunkseg.storage.pyramids import PyramidSink
 from chunkseg.storage.scratch import ScratchSource
+from chunkseg.storage.sinks import Sink
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,22 @@ def committed(path: Path) -> Iterator[Path]:
     flush(path.parent)
 
 
+@contextmanager
+def placed(path: Path) -> Iterator[Path]:
+    """Give the name to write under, as :func:`committed`, of what need not be on the disk at once.
+
+    Chunks and runs are checked before they are believed, so that one that a power cut left half
+    written is told from a whole one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = partial_name(path)
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def partial_name(path: Path) -> Path:
     """Name to write a file under, which no other task has, not even one that does the same."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial")

@@ -22,7 +22,7 @@ from chunkseg.geometry.boxes import Grid
 from chunkseg.geometry.layout import Layout
 from chunkseg.geometry.pyramid import Level
 from chunkseg.storage.address import Address
-from chunkseg.storage.arrays import Sink, Stored, create_array, opened_array
+from chunkseg.storage.arrays import Stored, create_array, opened_array
 from chunkseg.storage.commit import flush, flush_all, read_checked, write_checked
 from chunkseg.storage.identity import Identity
 from chunkseg.storage.lease import LEASE, lease
@@ -31,6 +31,7 @@ from chunkseg.storage.places import Place, move
 from chunkseg.storage.pyramids import PyramidSink, create_pyramid, opened_pyramid
 from chunkseg.storage.runs import RunStore
 from chunkseg.storage.scratch import ScratchSource
+from chunkseg.storage.sinks import Sink
 from chunkseg.storage.site import STATE
 from chunkseg.storage.writers import hold, refuse_taken_over, release, state_at, writer
 

@@ -19,9 +19,10 @@ from chunkseg.geometry.bundles import bundle_length
 from chunkseg.geometry.layout import Layout
 from chunkseg.geometry.pyramid import Level
 from chunkseg.kernels.halving import halved
-from chunkseg.storage.arrays import METADATA, Sink, Stored, create_array, opened_array
+from chunkseg.storage.arrays import METADATA, Stored, create_array, opened_array
 from chunkseg.storage.ome import Frames
 from chunkseg.storage.places import Place
+from chunkseg.storage.sinks import Sink
 
 
 @dataclass(frozen=True)
@@ -146,15 +147,16 @@ def create_pyramid(
 ) -> PyramidSink:
     """Create the arrays of all levels, ``0``, ``1``, ...; see :func:`create_array`.
 
-    Unless it is said how they are ``stored``, small frames of a movie are bundled.
+    Unless it is said how they are ``stored``, small frames of a movie are bundled, and a block of a
+    large frame is a shard.
     """
     layouts = [level_layout(frames.layout, level) for level in levels]
-    bundle = bundle_length(frames.layout)
-    chosen = stored or Stored(2 if frames.version == "0.4" else 3, bundle=bundle)
-    arrays = [
-        create_array(folder / str(n), layout, level.block, dtype, frames.dims, stored=chosen)
-        for n, (level, layout) in enumerate(zip(levels, layouts, strict=True))
-    ]
+    bundle, dims = bundle_length(frames.layout), frames.dims
+    arrays = []
+    for n, (level, layout) in enumerate(zip(levels, layouts, strict=True)):
+        suiting = Stored.suiting(layout, level.block, 2 if frames.version == "0.4" else 3, bundle)
+        how = stored or suiting
+        arrays.append(create_array(folder / str(n), layout, level.block, dtype, dims, stored=how))
     sinks = (Sink(array, layout) for array, layout in zip(arrays, layouts, strict=True))
     averaged = mean and np.dtype(dtype).kind != "b"
     return PyramidSink(levels, tuple(sinks), averaged)

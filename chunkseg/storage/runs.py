@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from chunkseg.errors import ScratchError
 from chunkseg.geometry.boxes import Box, Shape
 from chunkseg.kernels.runs import Runs
-from chunkseg.storage.arrays import checksum
-from chunkseg.storage.commit import partial_name
+from chunkseg.storage.checksum import checksum
+from chunkseg.storage.commit import placed
 
 SLABS = 16
 _HEADER = np.dtype(
@@ -52,14 +52,10 @@ class RunStore:
 
     def write(self, frame: int, box: Box, runs: Runs) -> None:
         """Write the runs of one block."""
-        path = self._file(frame, box)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = partial_name(path)
         header, parts = _packed(runs)
-        with partial.open("wb") as file:
+        with placed(self._file(frame, box)) as partial, partial.open("wb") as file:
             file.write(header.tobytes())
             file.writelines(part.data for part in parts)
-        partial.replace(path)
 
     def read(self, frame: int, box: Box, planes: tuple[int, int] | None = None) -> tuple[Box, Runs]:
         """Read the runs of a block, or of the slabs that hold some of its planes.

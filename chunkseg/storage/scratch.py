@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chunkseg.errors import ScratchError
-from chunkseg.storage.arrays import missing_chunks
 from chunkseg.storage.leaves import Array, ZarrSource
+from chunkseg.storage.sinks import missing_chunks
 
 
 @dataclass(frozen=True)

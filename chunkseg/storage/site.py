@@ -21,13 +21,13 @@ from typing import Any
 
 from chunkseg.errors import OutputExistsError
 from chunkseg.storage.address import Address
-from chunkseg.storage.arrays import shorten
 from chunkseg.storage.commit import flush, read_checked, write_checked
 from chunkseg.storage.identity import Identity
 from chunkseg.storage.lease import LEASE
 from chunkseg.storage.places import Place, move, remove, take
 from chunkseg.storage.pyramids import level_folders
 from chunkseg.storage.reports import remove_page
+from chunkseg.storage.sinks import shorten
 from chunkseg.storage.writers import WRITER, hold, refuse_taken_over, release, state_at, writer
 
 RUN = "run.json"
