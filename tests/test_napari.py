@@ -29,15 +29,15 @@ npe2 = pytest.importorskip("npe2", reason=WHY)
 
 from napari.components import ViewerModel  # noqa: E402
 from napari.layers import Image, Labels  # noqa: E402
-from qtpy.QtCore import Qt  # noqa: E402
+from qtpy.QtCore import QSettings, Qt  # noqa: E402
 
-from chunkseg.napari import jobs, workflow_dock  # noqa: E402
+from chunkseg.napari import jobs, remembered, run_box  # noqa: E402
 from chunkseg.napari.layers import layer_data  # noqa: E402
 from chunkseg.napari.measure_dock import MeasureDock  # noqa: E402
 from chunkseg.napari.objects import Objects  # noqa: E402
 from chunkseg.napari.table_view import ObjectsView  # noqa: E402
 from chunkseg.napari.viewing import add_layers  # noqa: E402
-from chunkseg.napari.workflow_dock import PREVIEWS, WorkflowDock  # noqa: E402
+from chunkseg.napari.workflow_dock import WorkflowDock  # noqa: E402
 
 SPACING = (0.5, 0.25, 0.25)
 STACK = cs.synthetic_nuclei((20, 280, 300), count=30, semi_axes=(4, 10), seed=3)
@@ -71,9 +71,10 @@ def viewer(run: Path) -> ViewerModel:
 
 
 @pytest.fixture(autouse=True)
-def canvas(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Size of the canvas that a viewer without a window has not."""
-    monkeypatch.setattr(workflow_dock, "canvas_size", lambda viewer: (200, 240))
+def forgetful(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Docks remember what they are told in this test, and nothing of the user's."""
+    file, ini = str(tmp_path / "docks.ini"), QSettings.Format.IniFormat
+    monkeypatch.setattr(remembered, "settings", lambda: QSettings(file, ini))
 
 
 @pytest.fixture
@@ -283,7 +284,7 @@ def test_work_is_told_and_cancelled(viewer: ViewerModel) -> None:
     assert dock.job.bar.maximum() == 10_000
     dock.job.cancel.click()
     spin(lambda: not dock.job.busy)
-    assert dock.job.said.text() == "cancelled"
+    assert dock.job.said.text() == "Cancelled."
     assert dock.measure.isEnabled()
     assert len(told) < 1000
 
@@ -311,6 +312,7 @@ def filled(viewer: ViewerModel) -> WorkflowDock:
 
 
 def look_at(viewer: ViewerModel, centre: tuple[float, float], zoom: float) -> None:
+    viewer.canvas.size = (200, 240)
     viewer.dims.set_current_step(0, 10)
     viewer.scene.camera.center = (0, *centre)
     viewer.scene.camera.zoom = zoom
@@ -318,12 +320,13 @@ def look_at(viewer: ViewerModel, centre: tuple[float, float], zoom: float) -> No
 
 def test_a_preview_is_the_crop_of_the_run(viewer: ViewerModel, run: Path) -> None:
     dock = filled(viewer)
+    dock.ticks["mask"].setChecked(True)
     look_at(viewer, (35, 40), 5)
     dock.planes.setValue(9)
     dock.try_it.click()
     spin(lambda: not dock.job.busy)
     assert f"of the run {run}" in dock.job.said.text()
-    mask, labels = (viewer.layers[name] for name in PREVIEWS)
+    mask, labels = (viewer.layers[name] for name in ("preview mask", "preview labels"))
     core = Box((6, 60, 64), (15, 221, 257))
     assert mask.data.shape == labels.data.shape == core.shape
     np.testing.assert_allclose(mask.translate, np.multiply(core.start, SPACING))
@@ -335,24 +338,95 @@ def test_a_preview_is_the_crop_of_the_run(viewer: ViewerModel, run: Path) -> Non
     dock.try_it.click()
     spin(lambda: not dock.job.busy)
     assert "found in the image" in dock.job.said.text()
-    assert [layer.name for layer in viewer.layers[-2:]] == list(PREVIEWS)
+    assert [layer.name for layer in viewer.layers[-2:]] == ["preview mask", "preview labels"]
     assert len(viewer.layers) == 5
 
 
-def test_a_layer_in_memory_is_previewed_and_not_run(tmp_path: Path) -> None:
+def test_a_layer_in_memory_is_previewed_and_saved_for_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     viewer = ViewerModel(ndisplay=3)
     viewer.add_image(da.from_array(STACK[:, :60, :70], chunks=16), scale=(2, 1, 1))
     dock = filled(viewer)
+    dock.ticks["mask"].setChecked(True)
     dock.try_it.click()
     spin(lambda: not dock.job.busy)
     full = WORKFLOW.run(STACK[:, :60, :70], tmp_path / "out", keep=("mask",))
-    mask, labels = (viewer.layers[name].data for name in PREVIEWS)
+    mask, labels = (viewer.layers[name].data for name in ("preview mask", "preview labels"))
     np.testing.assert_array_equal(mask, full.mask.to_numpy())
     np.testing.assert_array_equal(labels > 0, full.labels.to_numpy() > 0)
     assert f"{len(full.table)} whole object" in dock.job.said.text()
-    dock.out.setText(str(tmp_path / "run"))
-    dock.start.click()
-    assert "in memory only" in dock.said.text()
+    started: list[Any] = []
+    monkeypatch.setattr(run_box.FullRun, "start", lambda *told: started.append(told))
+    dock.run.out.setText(str(tmp_path / "run"))
+    dock.run.start.click()
+    spin(lambda: started)
+    ((shown, workflow, out),) = started
+    assert (workflow, out) == (WORKFLOW, tmp_path / "run")
+    np.testing.assert_array_equal(cs.open_image(shown.file), STACK[:, :60, :70])
+    result = SimpleNamespace(code=0, out=tmp_path / "out", tidy=lambda: None)
+    for _ in range(2):  # a result that is shown again takes the place of its layers
+        dock.run.running = result
+        dock.run.look()
+        assert [layer.name for layer in viewer.layers[-2:]] == ["out mask", "out labels"]
+        assert len(viewer.layers) == 5
+    assert viewer.layers["out labels"].scale.tolist() == [2, 1, 1]
+
+
+def test_layers_of_a_preview_come_on_request(viewer: ViewerModel) -> None:
+    dock = filled(viewer)
+
+    def tried(*ticked: str) -> list[str]:
+        for name, tick in dock.ticks.items():
+            tick.setChecked(name in ticked)
+        dock.try_it.click()
+        spin(lambda: not dock.job.busy)
+        return [layer.name for layer in viewer.layers[3:]]
+
+    look_at(viewer, (35, 40), 5)
+    assert tried() == ["preview labels"]
+    labels = viewer.layers["preview labels"]
+    labels.contour = 2
+    assert tried("seeds", "mask") == ["preview mask", "preview labels", "preview seeds"]
+    seeds, mask = viewer.layers["preview seeds"].data, viewer.layers["preview mask"].data
+    assert 0 < np.count_nonzero(seeds) < np.count_nonzero(mask)
+    look_at(viewer, (30, 30), 5)
+    assert tried("seeds") == ["preview labels", "preview seeds"]
+    assert viewer.layers["preview labels"] is labels
+    assert labels.contour == 2
+    np.testing.assert_array_equal(labels.translate, viewer.layers["preview seeds"].translate)
+
+
+def test_layers_that_are_gone_when_work_ends(viewer: ViewerModel) -> None:
+    dock, measure = filled(viewer), measuring(viewer)
+    dock.try_it.click()
+    measure.measure.click()
+    viewer.layers.clear()
+    spin(lambda: not dock.job.busy and not measure.job.busy)
+    assert not viewer.layers
+    assert dock.job.said.text() == "cells.ome.zarr is gone"
+    assert measure.job.said.text().startswith("out labels was measured, but")
+
+
+def test_docks_remember_what_was_tried(viewer: ViewerModel) -> None:
+    dock, measure = filled(viewer), measuring(viewer)
+    dock.ticks["seeds"].setChecked(True)
+    dock.planes.setValue(7)
+    dock.run.out.setText("somewhere")
+    dock.try_it.click()
+    for name, tick in measure.groups.items():
+        tick.setChecked(name == "moments")
+    measure.measure.click()
+    spin(lambda: not dock.job.busy and not measure.job.busy)
+    again, measured = kept(WorkflowDock(viewer)), measuring(viewer)
+    assert again.form.workflow() == WORKFLOW
+    assert [again.planes.value(), again.run.out.text()] == [7, "somewhere"]
+    assert [tick.isChecked() for tick in again.ticks.values()] == [False, True]
+    assert [n for n, tick in measured.groups.items() if tick.isChecked()] == ["moments"]
+    again.reset.click()
+    assert again.form.workflow() == cs.Workflow()
+    remembered.settings().setValue("workflow", "{")
+    assert kept(WorkflowDock(viewer)).form.workflow() == cs.Workflow()
 
 
 def test_what_can_not_be_previewed_is_said(viewer: ViewerModel) -> None:
@@ -364,8 +438,8 @@ def test_what_can_not_be_previewed_is_said(viewer: ViewerModel) -> None:
     dock.try_it.click()
     spin(lambda: not dock.job.busy)
     assert "one per spatial axis" in dock.job.said.text()
-    dock.start.click()
-    assert "name the folder" in dock.said.text()
+    dock.run.start.click()
+    assert "name the folder" in dock.run.job.said.text()
     viewer.layers.clear()
     dock.try_it.click()
     assert "no image layer" in dock.job.said.text()
@@ -392,17 +466,17 @@ def test_workflows_are_saved_and_loaded(viewer: ViewerModel, tmp_path: Path) -> 
 
 def test_the_full_run_and_its_end(viewer: ViewerModel, run: Path, tmp_path: Path) -> None:
     dock = filled(viewer)
-    dock.out.setText(str(tmp_path / "again"))
-    dock.start.click()
-    assert not dock.start.isEnabled()
-    spin(lambda: dock.start.isEnabled())
-    assert dock.said.text() == f"done: {tmp_path / 'again'}"
+    dock.run.out.setText(str(tmp_path / "again"))
+    dock.run.start.click()
+    assert not dock.run.start.isEnabled()
+    spin(lambda: dock.run.start.isEnabled())
+    assert dock.run.job.said.text() == f"done: {tmp_path / 'again'}"
     assert viewer.layers[-1].name == "again labels"
     np.testing.assert_array_equal(viewer.layers[-1].data[0].compute(), cs.Result.open(run).labels)
     failed = SimpleNamespace(code=3, said=lambda: "error: 1 block", tidy=lambda: None)
-    dock.running = failed
-    dock.look()
-    assert dock.said.text() == "error: 1 block (the same run goes on with what is done)"
+    dock.run.running = failed
+    dock.run.look()
+    assert dock.run.job.said.text() == "error: 1 block (the same run goes on with what is done)"
 
 
 def test_screenshots_of_the_docks(viewer: ViewerModel, shots: Path) -> None:

@@ -210,6 +210,18 @@ def test_layers_that_can_not_be_used() -> None:
         dims_of(layer(np.zeros((4, 4, 3)), rgb=True), False)
     with pytest.raises(KindError, match="two to four axes"):
         dims_of(layer(np.zeros(4)), False)
+    with pytest.raises(KindError, match="Split Stack"):
+        dims_of(layer(np.zeros((2, 4, 4)), axis_labels=("c", "y", "x")), False)
+    with pytest.raises(KindError, match="those of a layer are x, y, z"):
+        dims_of(layer(np.zeros((2, 4, 4)), axis_labels=("x", "y", "z")), False)
+
+
+def test_arrays_in_memory_are_told_apart() -> None:
+    data = np.zeros((4, 4))
+    origins = {shown(layer(data), False).origin for _ in range(2)}
+    for _ in range(20):  # an id is soon used again
+        origins.add(shown(layer(np.zeros((4, 4))), False).origin)
+    assert len(origins) == 21
 
 
 def test_a_layer_in_memory_has_the_scale_of_the_layer() -> None:

@@ -5,31 +5,36 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chunkseg as cs
-from chunkseg.errors import ParameterError
+from chunkseg.errors import OutputExistsError, ParameterError
 from chunkseg.geometry.boxes import Box
 from chunkseg.geometry.layout import Layout
-from chunkseg.napari import preview as previews
+from chunkseg.napari import masks, searching, trial
 from chunkseg.napari import thresholds as found_thresholds
 from chunkseg.napari.described import Shown, origin_of
 from chunkseg.napari.form import form_fields, meanings, values_of, workflow_of
-from chunkseg.napari.launching import FullRun, command_of
-from chunkseg.napari.preview import Preview, Region, preview
+from chunkseg.napari.launching import FullRun, command_of, on_disk
+from chunkseg.napari.masks import Masks, Region, computed
+from chunkseg.napari.preview import Preview, preview
 from chunkseg.napari.seen import Seen, seen
-from chunkseg.napari.thresholds import FOUND, GIVEN, Thresholds, one_frame
-from chunkseg.napari.trial import Trial, region_of
+from chunkseg.napari.thresholds import ESTIMATED, FOUND, GIVEN, Thresholds, one_frame
+from chunkseg.napari.trial import Known, Trial, region_of
 from chunkseg.plan.parameters import Parameters
+from chunkseg.runner import tasks
 from chunkseg.runner.progress import silent
 from chunkseg.runner.sweep import Input
+from chunkseg.runner.thresholds import estimated_thresholds
 from chunkseg.storage.leaves import MemorySource
 from tests.lesson import lesson
 
@@ -122,7 +127,10 @@ def test_a_region_is_that_of_the_whole_image(case: Any) -> None:
         erosion_radius=options["radius"],
         clear_border=options["border"],
     )
-    got = preview(parameters, region(image, core), whole.threshold)
+    kept = Masks().of("mask")
+    for mask_of in (computed, kept, kept):
+        got = preview(parameters, region(image, core), whole.threshold, mask_of)
+        np.testing.assert_array_equal(got.seeds != 0, whole.seeds[core.slices()] != 0)
     inside = assert_agrees(got, whole.mask, whole.labels, core)
     if not options["border"]:
         np.testing.assert_array_equal(got.labels != 0, whole.expanded[core.slices()] != 0)
@@ -171,13 +179,13 @@ def test_thresholds_are_given_or_of_a_run_or_found_once(
 ) -> None:
     result, workflow, image = run
     known, told = Thresholds(), []
-    found = known.of(workflow, image, 0, [], lambda *told_: told.append(told_))
+    *_, found = known.each(workflow, image, 0, [], lambda *told_: told.append(told_))
     assert found.value == result.thresholds.iloc[0]
     assert found.origin == (GIVEN if workflow.threshold == 0.3 else FOUND)
     assert bool(told) == (found.origin == FOUND)
-    monkeypatch.setattr(found_thresholds, "_found", refuse)
-    assert known.of(workflow, image, 0, [], silent) == found
-    of_run = Thresholds().of(workflow, image, 0, [layer_of(result)], silent)
+    monkeypatch.setattr(found_thresholds, "otsu_thresholds", refuse)
+    assert list(known.each(workflow, image, 0, [], silent)) == [found]
+    (of_run,) = Thresholds().each(workflow, image, 0, [layer_of(result)], silent)
     assert of_run.value == found.value
     if found.origin == FOUND:
         assert of_run.origin == f"of the run {result.path}"
@@ -195,7 +203,7 @@ def test_thresholds_of_other_runs_are_not_taken(tmp_path: Path, other: str) -> N
         (result.path / "run.json").unlink()
     if other == "changed":
         np.save(tmp_path / "stack.npy", STACK // 2)
-    known = Thresholds().of(cs.Workflow(sigma=1), shown, 0, [layer_of(result)], silent)
+    *_, known = Thresholds().each(cs.Workflow(sigma=1), shown, 0, [layer_of(result)], silent)
     assert known.origin == FOUND
 
 
@@ -214,7 +222,7 @@ def test_thresholds_of_movies(tmp_path: Path, scope: str, stored: bool) -> None:
     shown = Shown.of_file(image)
     known = Thresholds()
     for frame in range(3):
-        found = known.of(workflow, shown, frame, [], silent)
+        *_, found = known.each(workflow, shown, frame, [], silent)
         assert found.value == result.thresholds.iloc[frame]
         core = Box((5, 6), (30, 40))
         got = preview(workflow, region_of(shown, Seen(frame, core)), found.value)
@@ -223,8 +231,101 @@ def test_thresholds_of_movies(tmp_path: Path, scope: str, stored: bool) -> None:
     assert len(known._known) == (1 if scope == "movie" else 3)
 
 
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Box]:
+    """Boxes whose masks are made from the image."""
+    boxes: list[Box] = []
+
+    def counted(region: Region, masking: Any, box: Box) -> Any:
+        boxes.append(box)
+        return computed(region, masking, box)
+
+    monkeypatch.setattr(masks, "computed", counted)
+    return boxes
+
+
+def test_a_mask_is_made_once_for_all_that_it_decides(made: list[Box]) -> None:
+    known = Masks()
+    core = Box((6, 30, 30), (12, 60, 60))
+    for radius in (3, 2, 5):
+        workflow = cs.Workflow(sigma=1, erosion_radius=radius)
+        got = preview(workflow, region(STACK, core), 0.3, known.of("a"))
+        expected = preview(workflow, region(STACK, core), 0.3)
+        np.testing.assert_array_equal(got.labels, expected.labels)
+        np.testing.assert_array_equal(got.seeds, expected.seeds)
+        assert got.told == expected.told
+    assert made == [Box((0, 12, 12), (20, 78, 78))]
+    aside = Box((6, 33, 28), (12, 63, 58))
+    preview(workflow, region(STACK, aside), 0.3, known.of("a"))
+    assert len(made) == 1
+    far = preview(workflow, region(STACK, BOXES[2]), 0.3, known.of("a"))
+    np.testing.assert_array_equal(far.mask, preview(workflow, region(STACK, BOXES[2]), 0.3).mask)
+    assert len(made) == 2
+    other = preview(workflow, region(STACK, BOXES[2]), 0.5, known.of("b"))
+    np.testing.assert_array_equal(other.mask, preview(workflow, region(STACK, BOXES[2]), 0.5).mask)
+    assert len(made) == 3
+
+
+def test_a_margin_that_is_too_large_is_left_out(
+    made: list[Box], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = Box((6, 30, 30), (12, 60, 60))
+    monkeypatch.setattr(masks, "MOST_VOXELS", 6000)
+    preview(Parameters(sigma=0, threshold=0.5), region(STACK, core), 0.5, Masks().of(""))
+    assert made == [core]
+
+
+@pytest.fixture
+def sketched(monkeypatch: pytest.MonkeyPatch) -> Shown:
+    """An image of which no block is so small that its first sweep tells the threshold."""
+    monkeypatch.setattr(tasks, "SMALL_FRAME", 0)
+    return Shown(cs.from_array(STACK, "zyx"), None, {}, "array")
+
+
+def test_an_estimate_comes_first(sketched: Shown, tmp_path: Path) -> None:
+    workflow = cs.Workflow(sigma=1, erosion_radius=2)
+    full = workflow.run(sketched.image, tmp_path, keep=("mask",))
+    passes: list[str] = []
+    found = Thresholds().each(workflow, sketched, 0, [], lambda name, *_: passes.append(name))
+    assert next(found).origin == ESTIMATED
+    assert set(passes) == {"range"}
+    (verified,) = found
+    assert (verified.value, verified.origin) == (full.thresholds.iloc[0], FOUND)
+    assert set(passes) == {"range", "histogram"}
+
+
+@pytest.mark.parametrize("off", [0.0, 0.05])
+def test_a_wrong_estimate_is_put_right(
+    sketched: Shown, made: list[Box], monkeypatch: pytest.MonkeyPatch, off: float
+) -> None:
+    def estimated(*swept: Any) -> Any:
+        return {
+            frame: replace(found, threshold=found.threshold + off)
+            for frame, found in estimated_thresholds(*swept).items()
+        }
+
+    workflow = cs.Workflow(sigma=1, erosion_radius=2)
+    monkeypatch.setattr(searching, "estimated_thresholds", estimated)
+    layer = SimpleNamespace(ndim=3)
+    monkeypatch.setattr(trial, "shown", lambda *_: sketched)
+    trying = Trial(workflow, layer, False, None, Seen(0, Box.whole(STACK.shape)))
+    first, last = trying.attempts(Known(), [], silent)
+    assert first.threshold.value == pytest.approx(last.threshold.value + off)
+    assert len(made) == (2 if off else 1)
+    whole = lesson(STACK, sigma=1, radius=2)
+    np.testing.assert_array_equal(last.preview.mask, whole.mask)
+
+
+def test_an_image_that_is_staged_has_the_same_threshold(tmp_path: Path) -> None:
+    image = cs.from_array(da.from_array(STACK, chunks=(20, 30, 96)) + 0, "zyx")
+    workflow = cs.Workflow(sigma=1)
+    expected = workflow.run(STACK, tmp_path, until="mask").thresholds.iloc[0]
+    *_, (value, verified) = searching.otsu_thresholds(workflow, image, silent)
+    assert (value, verified) == (expected, True)
+
+
 def test_a_region_too_large_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(previews, "MOST_VOXELS", 1000)
+    monkeypatch.setattr(masks, "MOST_VOXELS", 1000)
     with pytest.raises(ParameterError, match="zoom in, or take fewer planes"):
         preview(Parameters(threshold=0.5), region(STACK, BOXES[1]), 0.5)
 
@@ -296,10 +397,22 @@ def test_a_full_run_in_a_process_of_its_own(tmp_path: Path) -> None:
     run.tidy()
 
 
-def test_what_no_process_can_open(tmp_path: Path) -> None:
-    memory = Shown(cs.from_array(STACK), None, {}, "array")
-    with pytest.raises(ParameterError, match="in memory only"):
-        FullRun.start(memory, cs.Workflow(), tmp_path)
+def test_an_image_in_memory_is_saved_for_the_run(tmp_path: Path) -> None:
+    image = cs.from_array(STACK, spacing=SPACING, unit="um")
+    memory, told = Shown(image, None, {}, "array"), []
+    saved = on_disk(memory, tmp_path / "out", lambda *args: told.append(args))
+    assert told
+    assert saved.file == str(tmp_path / "out" / "image.ome.zarr")
+    np.testing.assert_array_equal(saved.image, STACK)
+    assert saved.image.x.attrs["spacing"] == SPACING[2]
+    assert on_disk(memory, tmp_path / "out", silent).file == saved.file
+    assert on_disk(saved, tmp_path / "elsewhere", refuse) is saved
+    other = Shown(cs.from_array(STACK // 2), None, {}, "other")
+    with pytest.raises(OutputExistsError, match=r"image\.ome\.zarr"):
+        on_disk(other, tmp_path / "out", silent)
+
+
+def test_what_the_command_line_can_not_say(tmp_path: Path) -> None:
     part = command_of("a.tif", {"region": {"z": [0, 4], "x": [2, 9]}}, tmp_path, tmp_path)
     assert part[-1] == "--region=z=0:4,x=2:9"
     with pytest.raises(ParameterError, match="by axis"):

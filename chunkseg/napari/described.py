@@ -6,6 +6,8 @@ t. Of three axes the first is z, unless the layer says or the user ticks that it
 
 from __future__ import annotations
 
+import itertools
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -55,7 +57,8 @@ def dims_of(layer: Layer, time: bool) -> str:
     Raises
     ------
     KindError
-        For colour images, and for fewer than two axes or more than four.
+        For colour images, for an axis of channels, for fewer than two axes or more than four, and
+        for axes that say themselves that they are in another order.
     """
     if getattr(layer, "rgb", False):
         raise KindError(f"{layer.name} is a colour image; split its channels into layers first")
@@ -63,7 +66,19 @@ def dims_of(layer: Layer, time: bool) -> str:
         raise KindError(
             f"a layer needs two to four axes, (t), (z), y and x; {layer.name} has {layer.ndim}"
         )
-    return "tyx" if time and layer.ndim == 3 else AXES[layer.ndim]
+    dims = "tyx" if time and layer.ndim == 3 else AXES[layer.ndim]
+    told = [str(name) for name in layer.axis_labels]
+    if "c" in told:
+        raise KindError(
+            f"{layer.name} has an axis of channels; split it into layers first (right click on the "
+            "layer, Split Stack)"
+        )
+    if any(name in set("tzyx") and name != dim for name, dim in zip(told, dims, strict=True)):
+        raise KindError(
+            f"a layer needs its axes in the order (t), (z), y, x; those of {layer.name} are "
+            f"{', '.join(told)}"
+        )
+    return dims
 
 
 def spacing_of_layer(layer: Layer, dims: str) -> tuple[float, ...]:
@@ -78,6 +93,11 @@ def unit_of_layer(layer: Layer, dims: str) -> str:
         return normalise_unit(found.pop()) if len(found) == 1 else PIXEL
     except FormatError:
         return PIXEL
+
+
+def has_file(layer: Layer) -> bool:
+    """Whether a layer was opened from a file, as far as it says."""
+    return _file_of(layer, None)[0] is not None
 
 
 def full_data(layer: Layer) -> Any:
@@ -138,6 +158,18 @@ def origin_of(file: str | None, options: Mapping[str, Any]) -> str:
     return canonical([file, options])
 
 
+_NUMBERS = itertools.count()
+_NUMBERED: dict[int, tuple[weakref.ref[Any], int]] = {}
+
+
+def _number_of(array: Any) -> int:
+    """Number of an array in memory; unlike its id, no later array gets it."""
+    known = _NUMBERED.get(id(array))
+    if known is None or known[0]() is not array:
+        known = _NUMBERED[id(array)] = weakref.ref(array), next(_NUMBERS)
+    return known[1]
+
+
 def shown(layer: Layer, time: bool, channel: str | None = None) -> Shown:
     """What a layer shows: its file opened as a run does, else its data.
 
@@ -160,7 +192,7 @@ def shown(layer: Layer, time: bool, channel: str | None = None) -> Shown:
     dims = dims_of(layer, time)
     file, options = _file_of(layer, channel)
     if file is None:
-        return Shown(calibrated(layer, time), None, {}, f"array {id(full_data(layer))}")
+        return Shown(calibrated(layer, time), None, {}, f"array {_number_of(full_data(layer))}")
     image = _opened(file, options, dims)
     unit = unit_of_layer(layer, dims)
     axes = spatial(image.dims)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from napari.qt.threading import create_worker
@@ -15,8 +16,27 @@ from chunkseg.runner.progress import Progress
 ERROR_COLOUR = "#e05252"
 
 
+def nothing(result: Any) -> None:
+    """Take a result and do nothing with it."""
+
+
 class CancelledError(Exception):
     """Ends work that the user no longer wants."""
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """How work ended. It is handed over, not raised: napari's own listeners stumble over errors."""
+
+    result: Any = None
+    error: Exception | None = None
+
+
+def _outcome(work: Callable[[Progress], Any], tell: Progress) -> _Outcome:
+    try:
+        return _Outcome(work(tell))
+    except Exception as error:
+        return _Outcome(error=error)
 
 
 class Job(QWidget):
@@ -26,12 +46,15 @@ class Job(QWidget):
     """
 
     progressed = Signal(str, int, int)
+    told = Signal()
+    found = Signal(object)
+    """What work emits in its thread as soon as it has it, before it ends."""
 
     def __init__(self, *starters: QWidget) -> None:
         super().__init__()
         self._starters = starters
         self._cancelled = threading.Event()
-        self._done: Callable[[Any], None] = lambda result: None
+        self._done: Callable[[Any], None] = nothing
         self._worker: Any = None
         self.bar, self.cancel, self.said = QProgressBar(), QPushButton("Cancel"), QLabel()
         self.said.setWordWrap(True)
@@ -44,25 +67,21 @@ class Job(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(line)
         column.addWidget(self.said)
-        self._at_work(False)
+        self.at_work(False)
 
     @property
     def busy(self) -> bool:
         """Whether work is under way."""
         return self._worker is not None
 
-    def start(self, work: Callable[[Progress], Any], done: Callable[[Any], None]) -> None:
+    def start(self, work: Callable[[Progress], Any], done: Callable[[Any], None] = nothing) -> None:
         """Work in a thread; ``done`` gets the result, in the window's thread."""
         self._cancelled.clear()
         self._done = done
         self.say("")
-        self._at_work(True)
+        self.at_work(True)
         self._worker = create_worker(
-            work,
-            self._tell,
-            _ignore_errors=True,
-            _start_thread=True,
-            _connect={"returned": self._returned, "errored": self._errored},
+            _outcome, work, self._tell, _start_thread=True, _connect={"returned": self._ended}
         )
 
     def stop(self) -> None:
@@ -75,6 +94,7 @@ class Job(QWidget):
         self.said.setStyleSheet(f"color: {ERROR_COLOUR}" if wrong else "")
         self.said.setText(text)
         self.said.setVisible(bool(text))
+        self.told.emit()
 
     def fail(self, error: BaseException) -> None:
         """Show an error."""
@@ -91,20 +111,18 @@ class Job(QWidget):
             raise CancelledError
         self.progressed.emit(name, done, total)
 
-    def _returned(self, result: Any) -> None:
-        self._at_work(False)
-        self._done(result)
-
-    def _errored(self, error: BaseException) -> None:
-        self._at_work(False)
-        if isinstance(error, CancelledError):
-            self.say("cancelled")
+    def _ended(self, outcome: _Outcome) -> None:
+        self._worker = None
+        self.at_work(False)
+        if outcome.error is None:
+            self._done(outcome.result)
+        elif isinstance(outcome.error, CancelledError):
+            self.say(f"{self.said.text()} Cancelled.".strip())
         else:
-            self.fail(error)
+            self.fail(outcome.error)
 
-    def _at_work(self, busy: bool) -> None:
-        if not busy:
-            self._worker = None
+    def at_work(self, busy: bool) -> None:
+        """Show that work goes on, or has ended: of a thread, or of whoever says so."""
         self.show_progress("", 0, 0 if busy else 1)
         self.bar.setVisible(busy)
         self.cancel.setVisible(busy)

@@ -1,7 +1,7 @@
 """A full run beside napari: a process of its own, which goes on when napari is closed.
 
-Its progress is read from the folder that it writes to, as ``chunkseg status`` does. The same
-folder and parameters take up an interrupted run.
+An image in memory is saved to the folder of the result first. The run's progress is read from that
+folder, as ``chunkseg status`` does. The same folder and parameters take up an interrupted run.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chunkseg.api.saving import save_image
 from chunkseg.errors import ChunksegError, ParameterError
 from chunkseg.napari.described import Shown
 from chunkseg.plan.parameters import Parameters
+from chunkseg.runner.progress import Progress
 from chunkseg.storage.opening import REGION
 from chunkseg.storage.status import status
 
 FLAGS = ("channel", "level", "series", "dims", "spacing", "unit", REGION)
 LAST = 2000
+IMAGE = "image.ome.zarr"
 
 
 @dataclass(frozen=True)
@@ -57,16 +60,21 @@ class FullRun:
     def start(cls, shown: Shown, workflow: Parameters, out: Path) -> FullRun:
         """Start a run.
 
+        Parameters
+        ----------
+        shown
+            An image of a file: :func:`on_disk`.
+        workflow
+            The parameters.
+        out
+            Folder of the result.
+
         Raises
         ------
         ParameterError
-            If the image has no file that another process could open.
+            If the command line can't say what the file was opened with.
         """
-        if shown.file is None:
-            raise ParameterError(
-                "this layer is in memory only; save it (File > Save Selected Layers, or "
-                "chunkseg.save_image) and open the file, so that a process of its own can read it"
-            )
+        assert shown.file is not None
         folder = Path(tempfile.mkdtemp(prefix="chunkseg-run-"))
         workflow.save(folder / "workflow.toml")
         command = command_of(shown.file, shown.options, out, folder / "workflow.toml")
@@ -109,6 +117,29 @@ class FullRun:
     def tidy(self) -> None:
         """Remove what it said; the result stays."""
         shutil.rmtree(self.log.parent, ignore_errors=True)
+
+
+def on_disk(shown: Shown, out: Path, progress: Progress) -> Shown:
+    """An image as another process can open it: its own file, else one saved with the result.
+
+    Parameters
+    ----------
+    shown
+        The image.
+    out
+        Folder of the result.
+    progress
+        Who is told while it is saved; what it raises ends that.
+
+    Raises
+    ------
+    OutputExistsError
+        If another image was saved there.
+    """
+    if shown.file is not None:
+        return shown
+    saved = save_image(shown.image, out / IMAGE, progress=progress)
+    return Shown.of_file(saved)
 
 
 def command_of(file: str, options: Mapping[str, Any], out: Path, workflow: Path) -> list[str]:

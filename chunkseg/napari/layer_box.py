@@ -22,6 +22,7 @@ class LayerBox(QComboBox):
         self._last: Any = None
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(12)
+        self.setPlaceholderText(f"no {kind.__name__.lower()} layer")
         events = viewer.layers.events
         for event in (events.inserted, events.removed, events.reordered):
             event.connect(self.refresh)
@@ -51,8 +52,8 @@ class LayerBox(QComboBox):
         self.addItems([NONE if layer is None else layer.name for layer in self._layers])
         if before in found:
             self.setCurrentIndex(self._layers.index(before))
-        elif found:
-            self.setCurrentIndex(self._layers.index(found[0]))
+        elif self._layers:
+            self.setCurrentIndex(len(self._layers) - max(1, len(found)))
         self.blockSignals(False)
         self._tell()
 

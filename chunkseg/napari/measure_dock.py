@@ -25,8 +25,10 @@ from chunkseg.napari.layer_box import LayerBox
 from chunkseg.napari.linking import Link
 from chunkseg.napari.measuring import GROUPS, known_objects, measure, save_csv
 from chunkseg.napari.objects import VOXELS, Objects
+from chunkseg.napari.remembered import recalled, remember
 from chunkseg.napari.table_view import ObjectsView
 
+DOCK = "measure"
 TICKED = ("size", "intensity", "position")
 ACROSS = 3
 
@@ -58,8 +60,9 @@ class MeasureDock(QWidget):
         form.addRow("Image", self.image)
         form.addRow("", self.time)
         ticks = QGridLayout()
+        ticked = recalled(DOCK).get("groups", TICKED)
         for number, (name, tick) in enumerate(self.groups.items()):
-            tick.setChecked(name in TICKED)
+            tick.setChecked(name in ticked)
             ticks.addWidget(tick, *divmod(number, ACROSS))
         buttons = QHBoxLayout()
         buttons.addWidget(self.measure, 2)
@@ -88,6 +91,7 @@ class MeasureDock(QWidget):
         if labels is None:
             self.job.say("there is no labels layer: open or make one", wrong=True)
             return
+        remember(DOCK, {"groups": groups})
         self.job.start(
             lambda tell: measure(labels, image, groups, time=time, progress=tell),
             lambda objects: self.show_objects(objects, labels),
@@ -96,6 +100,7 @@ class MeasureDock(QWidget):
     def show_objects(self, objects: Objects | None, layer: Any) -> None:
         """Show a table, tied to a layer if that is still the chosen one."""
         if layer is not self.labels.layer:
+            self.job.say(f"{layer.name} was measured, but it is not the chosen layer any more")
             return
         if self.link is not None:
             self.link.cut()

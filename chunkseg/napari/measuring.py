@@ -25,6 +25,7 @@ GROUPS = {
     "position": "Position",
     "moments": "Moments",
 }
+SCALED = "multiples of the layer's scale"
 LABEL, CENTROID = "label", "centroid"
 
 
@@ -77,9 +78,9 @@ def measure(
     names = dict.fromkeys([LABEL, *(name for each in chosen.values() for name in each), CENTROID])
     table = measured(named(labels, time), intensities, list(names), spacing, progress=progress)
     unit = unit_of_layer(labels, dims)
-    in_voxels = unit == PIXEL and set(spacing) == {1.0}
+    scaled = VOXELS if set(spacing) == {1.0} else SCALED
     nothing = [GROUPS[group] for group, found in chosen.items() if set(found) <= {LABEL}]
-    return Objects(table, spacing, VOXELS if in_voxels else length_unit(unit), tuple(nothing))
+    return Objects(table, spacing, scaled if unit == PIXEL else length_unit(unit), tuple(nothing))
 
 
 def known_objects(labels: Layer) -> Objects | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLineEdit, QWidget
 
 from chunkseg.api.workflow import Workflow
@@ -16,8 +16,6 @@ SHORT = 60
 
 class ParameterForm(QWidget):
     """Editors of all parameters; tool tips say what they mean."""
-
-    changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,22 +45,23 @@ class ParameterForm(QWidget):
 
     def show_parameters(self, parameters: Parameters) -> None:
         """Show other parameters."""
-        for name, value in values_of(parameters).items():
-            _show(self.editors[name], value)
+        self.show_values(values_of(parameters))
+
+    def show_values(self, values: Mapping[str, Value]) -> None:
+        """Show what stood in a form; lines that it did not have stay."""
+        for name in self.editors.keys() & values:
+            _show(self.editors[name], values[name])
         self._explain()
 
     def _editor(self, field: Field) -> Any:
         if field.tick:
             editor: Any = QCheckBox(field.title)
-            editor.toggled.connect(self.changed)
         elif field.choices:
             editor = QComboBox()
             editor.addItems(field.choices)
-            editor.currentTextChanged.connect(self.changed)
         else:
             editor = QLineEdit()
             editor.setMinimumWidth(SHORT)
-            editor.textChanged.connect(self.changed)
         return editor
 
     def _explain(self, units: str = "") -> None:

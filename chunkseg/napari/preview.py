@@ -8,58 +8,17 @@ image's border there, the region does not tell: such objects are shown and count
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chunkseg.errors import ParameterError
-from chunkseg.geometry.boxes import Box, Shape, add_halos
-from chunkseg.kernels.components import components, look_up
+from chunkseg.kernels.components import components, sizes
+from chunkseg.kernels.runs import Local, Runs
+from chunkseg.napari.masks import MaskOf, Region, computed
 from chunkseg.passes.masking import Masking
 from chunkseg.passes.recomputing import inside
-from chunkseg.passes.steps import Chain, chain_halo, run_chain
 from chunkseg.plan.parameters import Parameters
-from chunkseg.runner.sweep import Input
-
-MOST_VOXELS = 2**25
-
-
-@dataclass(frozen=True)
-class Region:
-    """A part of one frame of an image, and how large its voxels are.
-
-    Attributes
-    ----------
-    image
-        The image.
-    frame
-        Number of the frame.
-    core
-        The part.
-    axes
-        Names of the axes of a frame.
-    spacing
-        Size of a voxel along each.
-    """
-
-    image: Input
-    frame: int
-    core: Box
-    axes: tuple[str, ...]
-    spacing: tuple[float, ...]
-
-    @property
-    def whole(self) -> Box:
-        """Box of the frame."""
-        return Box.whole(self.image.layout.frame_shape)
-
-    def read(self, box: Box) -> NDArray[Any]:
-        """Pixels of a box of the frame."""
-        layout = self.image.layout
-        pixels = layout.take_frame(np.asarray(self.image.data[layout.slices(self.frame, box)]))
-        return np.ascontiguousarray(pixels)
 
 
 @dataclass(frozen=True)
@@ -70,6 +29,8 @@ class Preview:
     ----------
     mask
         The mask.
+    seeds
+        What the erosion leaves of it, connected pieces numbered.
     labels
         The objects, numbered within the region.
     whole
@@ -81,7 +42,8 @@ class Preview:
     """
 
     mask: NDArray[np.bool_]
-    labels: NDArray[np.int32]
+    seeds: Local
+    labels: Local
     whole: int
     cut: int
     at_border: int
@@ -93,7 +55,8 @@ class Preview:
 
         Examples
         --------
-        >>> Preview(np.ones(4, bool), np.ones(4, np.int32), 3, 1, 2, 0).told
+        >>> none = np.zeros(4, np.uint32)
+        >>> Preview(np.ones(4, bool), none, none, 3, 1, 2, 0).told
         '100.0 % foreground; 3 whole objects, 1 cut by the view, 2 dropped at the border'
         """
         parts = [f"{self.whole} whole object{'s' * (self.whole != 1)}"]
@@ -105,7 +68,9 @@ class Preview:
         return f"{100 * float(self.mask.mean()):.1f} % foreground; {', '.join(parts)}"
 
 
-def preview(parameters: Parameters, region: Region, threshold: float) -> Preview:
+def preview(
+    parameters: Parameters, region: Region, threshold: float, mask_of: MaskOf = computed
+) -> Preview:
     """Compute a region as a run would.
 
     Parameters
@@ -116,99 +81,72 @@ def preview(parameters: Parameters, region: Region, threshold: float) -> Preview
         What is seen.
     threshold
         Of the region's frame.
+    mask_of
+        What makes the mask.
 
     Raises
     ------
     ParameterError
         If the region with its halos is too large to be computed while somebody waits.
     """
-    steps = _Steps.of(parameters, region, threshold)
-    mask = run_chain(steps.chain, region.read(steps.read), steps.read, steps.masked, region.whole)
-    within = steps.seeded.slices(origin=steps.masked.start)
-    erosion = parameters.erosion(region.spacing)
+    ndim, whole = len(region.axes), region.whole
+    erosion, expansion = parameters.erosion(region.spacing), parameters.expansion(region.spacing)
+    seeded = region.core.grow(expansion.halo, whole)
+    masked = seeded if erosion is None else seeded.grow(erosion.halo, whole)
+    masking = Masking(parameters.blur(region.spacing), {region.frame: threshold}, ndim)
+    mask = mask_of(region, masking, masked)
+    within = seeded.slices(origin=masked.start)
     eroded = mask[within] if erosion is None else erosion(mask, within)
-    ndim = len(region.axes)
     seeds = components(np.ascontiguousarray(eroded), ndim)[0].filled()
-    inner = region.core.slices(origin=steps.seeded.start)
-    expanded = parameters.expansion(region.spacing)(seeds, inner)
+    inner = region.core.slices(origin=seeded.start)
+    expanded = expansion(seeds, inner)
     runs, first = components(expanded, ndim)
-    local = runs.filled()
-    whole_seeds = inside(seeds, steps.seeded, region.whole)
-    whole = inside(local, region.core, region.whole)
-    whole[1:] &= whole_seeds[expanded.reshape(-1)[first]]
-    core = np.array(mask[region.core.slices(origin=steps.masked.start)])
-    return _chosen(parameters, region, core, local, whole)
+    objects = _Objects(runs, inside(runs.filled(), region.core, whole))
+    objects.whole[1:] &= inside(seeds, seeded, whole)[expanded.reshape(-1)[first]]
+    core = np.array(mask[region.core.slices(origin=masked.start)])
+    return objects.chosen(parameters, region, core, seeds[inner])
 
 
 @dataclass(frozen=True)
-class _Steps:
-    """The mask's steps, and which boxes they and the others are asked for.
+class _Objects:
+    """Objects of a region.
 
-    ``read`` of the image, ``masked`` of the mask, ``seeded`` of the seeds that reach the region.
+    Attributes
+    ----------
+    runs
+        Where they are, by local numbers.
+    whole
+        By local number (0: background): whether an object is whole.
     """
 
-    chain: Chain
-    read: Box
-    masked: Box
-    seeded: Box
+    runs: Runs
+    whole: NDArray[np.bool_]
 
-    @classmethod
-    def of(cls, parameters: Parameters, region: Region, threshold: float) -> _Steps:
-        """Grow the region by one halo after the other, from the last step to the first."""
-        ndim, whole = len(region.axes), region.whole
-        masking = Masking(parameters.blur(region.spacing), {region.frame: threshold}, ndim)
-        chain = masking.chain(region.frame)
-        erosion = parameters.erosion(region.spacing)
-        split = (0,) * ndim if erosion is None else erosion.halo
-        spread = parameters.expansion(region.spacing).halo
-        seeded = region.core.grow(spread, whole)
-        masked = seeded.grow(split, whole)
-        read = masked.grow(chain_halo(chain, ndim), whole)
-        if read.size > MOST_VOXELS:
-            raise ParameterError(_too_large(region.core, read, add_halos(split, spread)))
-        return cls(chain, read, masked, seeded)
+    def chosen(
+        self, parameters: Parameters, region: Region, mask: NDArray[np.bool_], seeds: Local
+    ) -> Preview:
+        """Drop what a run drops as far as the region tells, and number the rest."""
+        voxels = np.concatenate([[0], sizes(self.runs, len(self.whole) - 1)])
+        at_border = self._at_border(parameters, region)
+        off_size = self.whole & ~parameters.fitting(voxels, region.spacing) & ~at_border
+        kept = ~at_border & ~off_size
+        kept[0] = False
+        numbers = np.where(kept, np.cumsum(kept), 0).astype(np.uint32)
+        return Preview(
+            mask=mask,
+            seeds=seeds,
+            labels=replace(self.runs, region=numbers[self.runs.region]).filled(),
+            whole=int(np.count_nonzero(kept & self.whole)),
+            cut=int(np.count_nonzero(kept & ~self.whole)),
+            at_border=int(np.count_nonzero(at_border)),
+            off_size=int(np.count_nonzero(off_size)),
+        )
 
-
-def _too_large(core: Box, read: Box, halo: Shape) -> str:
-    return (
-        f"the view of {' x '.join(map(str, core.shape))} voxels needs {read.size:.2g} voxels with "
-        f"its halos ({max(halo)} voxels beside those of the blur), more than {MOST_VOXELS:.2g}; "
-        "zoom in, or take fewer planes"
-    )
-
-
-def _chosen(
-    parameters: Parameters,
-    region: Region,
-    mask: NDArray[np.bool_],
-    local: NDArray[Any],
-    whole: NDArray[np.bool_],
-) -> Preview:
-    """Drop what a run drops as far as the region tells, and number the rest."""
-    sizes = np.bincount(local.reshape(-1), minlength=len(whole))
-    at_border = _at_border(parameters, region, local, len(whole))
-    fits = parameters.fitting(sizes, region.spacing)
-    off_size = whole & ~fits & ~at_border
-    kept = ~at_border & ~off_size
-    kept[0] = False
-    numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
-    return Preview(
-        mask=mask,
-        labels=look_up(local, numbers),
-        whole=int(np.count_nonzero(kept & whole)),
-        cut=int(np.count_nonzero(kept & ~whole)),
-        at_border=int(np.count_nonzero(at_border)),
-        off_size=int(np.count_nonzero(off_size)),
-    )
-
-
-def _at_border(
-    parameters: Parameters, region: Region, local: NDArray[Any], count: int
-) -> NDArray[np.bool_]:
-    """Which local numbers touch the border that is cleared, within the region."""
-    touching = np.zeros(count, np.bool_)
-    border = parameters.border(region.axes)
-    for part in border.parts(region.core, region.whole) if border is not None else ():
-        touching[local[part]] = True
-    touching[0] = False
-    return touching
+    def _at_border(self, parameters: Parameters, region: Region) -> NDArray[np.bool_]:
+        """Which objects touch the border that is cleared, within the region."""
+        touching = np.zeros(len(self.whole), np.bool_)
+        border = parameters.border(region.axes)
+        for part in border.parts(region.core, region.whole) if border is not None else ():
+            touching[self.runs.within(part).region] = True
+        touching[0] = False
+        return touching

@@ -77,32 +77,26 @@ def _span(first: float, last: float, n: int) -> tuple[int, int]:
     return start, max(start + 1, min(n, math.floor(last) + 1))
 
 
-def canvas_size(viewer: Any) -> tuple[int, int]:
-    """Height and width of a viewer's canvas, in pixels of the screen.
-
-    napari tells a plugin what is in view only by layer, to whole chunks and not always anew.
-    """
-    height, width = viewer.window._qt_viewer.canvas.size
-    return int(height), int(width)
-
-
-def seen_of(viewer: Any, canvas: tuple[int, int], layer: Any, dims: str, planes: int) -> Seen:
-    """What a viewer shows of a layer on a canvas: in three dimensions, all of its axes."""
+def seen_of(viewer: Any, layer: Any, dims: str, planes: int) -> Seen:
+    """What a viewer shows of a layer on its canvas: in three dimensions, all of its axes."""
     shape = tuple((layer.data[0] if layer.multiscale else layer.data).shape)
     offset = viewer.dims.ndim - layer.ndim
     displayed = [axis - offset for axis in viewer.dims.displayed]
     flat = viewer.dims.ndisplay == 2
-    corners = _corners(viewer, canvas, layer) if flat else ([0.0] * len(shape), shape)
+    corners = _corners(viewer, layer) if flat else ([0.0] * len(shape), shape)
     point = layer.world_to_data(viewer.dims.point)
     return seen(dims, shape, corners, point, displayed, planes)
 
 
-def _corners(viewer: Any, canvas: tuple[int, int], layer: Any) -> Corners:
-    """First and last voxel in view along each axis."""
+def _corners(viewer: Any, layer: Any) -> Corners:
+    """First and last voxel in view along each axis.
+
+    napari tells a plugin what is in view only by layer, to whole chunks and not always anew.
+    """
     low, high = list(viewer.dims.point), list(viewer.dims.point)
     camera = viewer.scene.camera
     centre, zoom = camera.center[-2:], camera.zoom
-    for axis, middle, edge in zip(viewer.dims.displayed, centre, canvas, strict=True):
+    for axis, middle, edge in zip(viewer.dims.displayed, centre, viewer.canvas.size, strict=True):
         low[axis], high[axis] = middle - edge / zoom / 2, middle + edge / zoom / 2
     ends = np.array([layer.world_to_data(low), layer.world_to_data(high)])
     return ends.min(axis=0).tolist(), ends.max(axis=0).tolist()

@@ -1,14 +1,13 @@
 """The threshold that a preview takes: given, of a finished run, or found once and remembered.
 
 Otsu's threshold follows from a whole frame (or movie), so a region can't tell it. A finished run of
-the same image, blur and scope has it; else the mask's part of a run is carried out, out of core, in
-a temporary folder, and its threshold is kept for as long as napari is open.
+the same image, blur and scope has it; else it is searched out of core: an estimate is there first,
+then the true one, which is kept for as long as the dock is open.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,11 +21,13 @@ from chunkseg.errors import ChunksegError
 from chunkseg.geometry.layout import Layout
 from chunkseg.napari.described import Layer, Shown, origin_of
 from chunkseg.napari.layers import KEY
+from chunkseg.napari.searching import otsu_thresholds
 from chunkseg.runner.progress import Progress
 from chunkseg.storage.identity import canonical
 from chunkseg.storage.sources import View, as_dask, source_of
 
 GIVEN, OF_RUN, FOUND = "as given", "of the run {}", "Otsu's, found in the image"
+ESTIMATED = "estimated, not yet verified"
 BLUR = ("units", "sigma", "threshold", "threshold_scope")
 
 
@@ -44,15 +45,15 @@ class Thresholds:
 
     _known: dict[str, Threshold] = field(default_factory=dict)
 
-    def of(
+    def each(
         self,
         workflow: Workflow,
         shown: Shown,
         frame: int,
         layers: Iterable[Layer],
         progress: Progress,
-    ) -> Threshold:
-        """Return the threshold of a frame.
+    ) -> Iterator[Threshold]:
+        """Thresholds of a frame: an estimate, where it takes time to be sure; at last the run's.
 
         Parameters
         ----------
@@ -68,12 +69,19 @@ class Thresholds:
             Who is told while it is searched; what it raises ends the search.
         """
         if not isinstance(workflow.threshold, str):
-            return Threshold(workflow.threshold, GIVEN)
+            yield Threshold(workflow.threshold, GIVEN)
+            return
         key = _key(workflow, shown, frame)
-        if key not in self._known:
-            known = _of_runs(workflow, shown, frame, layers)
-            self._known[key] = known or _found(workflow, shown.image, frame, progress)
-        return self._known[key]
+        known = self._known.get(key) or _of_runs(workflow, shown, frame, layers)
+        if known is None:
+            part = searched(workflow, shown.image, frame)
+            for value, verified in otsu_thresholds(workflow, part, progress):
+                known = Threshold(value, FOUND if verified else ESTIMATED)
+                if not verified:
+                    yield known
+        assert known is not None
+        self._known[key] = known
+        yield known
 
 
 def _key(workflow: Workflow, shown: Shown, frame: int) -> str:
@@ -113,13 +121,10 @@ def _of_run(workflow: Workflow, shown: Shown, frame: int, folder: str) -> float 
     return float(subject.frames[frame]["threshold"]) if check.outcome == OK else None
 
 
-def _found(workflow: Workflow, image: xr.DataArray, frame: int, progress: Progress) -> Threshold:
-    """Carry out a run up to the mask, of the one frame if that is all that counts."""
+def searched(workflow: Workflow, image: xr.DataArray, frame: int) -> xr.DataArray:
+    """What an Otsu threshold follows from: the whole movie, or one frame of it."""
     one_for_all = workflow.threshold_scope == "movie" or "t" not in image.dims
-    part, number = (image, frame) if one_for_all else (one_frame(image, frame), 0)
-    with tempfile.TemporaryDirectory(prefix="chunkseg-") as folder:
-        result = workflow.run(part, folder, until="mask", progress=progress)
-        return Threshold(float(result.thresholds.iloc[number]), FOUND)
+    return image if one_for_all else one_frame(image, frame)
 
 
 def one_frame(image: xr.DataArray, frame: int) -> xr.DataArray:

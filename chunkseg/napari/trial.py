@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chunkseg.api.given import Given
@@ -11,11 +11,21 @@ from chunkseg.api.run_input import check_image
 from chunkseg.api.workflow import Workflow
 from chunkseg.geometry.calibration import spacing_of, spatial
 from chunkseg.napari.described import Layer, Shown, shown
-from chunkseg.napari.preview import Preview, Region, preview
+from chunkseg.napari.masks import Masks, Region
+from chunkseg.napari.preview import Preview, preview
 from chunkseg.napari.seen import Seen
 from chunkseg.napari.thresholds import Threshold, Thresholds
 from chunkseg.runner.progress import Progress
 from chunkseg.runner.sweep import Input
+from chunkseg.storage.identity import canonical
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is kept from one trial to the next."""
+
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    masks: Masks = field(default_factory=Masks)
 
 
 @dataclass(frozen=True)
@@ -42,10 +52,10 @@ class Trial:
     channel: str | None
     seen: Seen
 
-    def run(
-        self, thresholds: Thresholds, layers: Iterable[Layer], progress: Progress
-    ) -> tuple[Preview, Threshold]:
-        """Compute what is seen, after its threshold has been found.
+    def attempts(
+        self, known: Known, layers: Iterable[Layer], progress: Progress
+    ) -> Iterator[Attempt]:
+        """Compute what is seen: with an estimated threshold, if need be, then with the true one.
 
         Raises
         ------
@@ -55,8 +65,21 @@ class Trial:
         image = shown(self.layer, self.time, self.channel)
         check_image(self.workflow, image.image, False)
         region = region_of(image, self.seen)
-        threshold = thresholds.of(self.workflow, image, self.seen.frame, layers, progress)
-        return preview(self.workflow, region, threshold.value), threshold
+        made: Attempt | None = None
+        frame = self.seen.frame
+        for threshold in known.thresholds.each(self.workflow, image, frame, layers, progress):
+            if made is not None and made.threshold.value == threshold.value:
+                made = replace(made, threshold=threshold)
+            else:
+                mask_of = known.masks.of(self._mask_key(image, threshold))
+                found = preview(self.workflow, region, threshold.value, mask_of)
+                made = Attempt(self, found, threshold)
+            yield made
+
+    def _mask_key(self, image: Shown, threshold: Threshold) -> str:
+        """Text of all that a mask follows from."""
+        blur = [self.workflow.units, self.workflow.sigma]
+        return canonical([image.origin, self.seen.frame, blur, threshold.value])
 
     @property
     def placed(self) -> dict[str, Any]:
@@ -70,6 +93,15 @@ class Trial:
         at = [float(self.layer.translate[0]) + self.seen.frame * time[0]] if looped else []
         units = tuple(map(str, self.layer.units))
         return {"scale": (*time, *steps), "translate": (*at, *translate), "units": units}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What a trial has found, with a threshold that may be an estimate."""
+
+    trial: Trial
+    preview: Preview
+    threshold: Threshold
 
 
 def region_of(image: Shown, seen: Seen) -> Region:
