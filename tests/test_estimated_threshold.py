@@ -178,3 +178,17 @@ def test_frames_that_have_no_histogram_are_told(values: list[float], tmp_path: P
     image[4:] = values[1]
     with pytest.raises(PixelError):
         cs.Workflow(sigma=0).run(image, tmp_path / "out")
+
+
+@pytest.mark.parametrize("scope", ["frame", "movie"])
+@pytest.mark.parametrize("block", [(4, 4), (8, 8)])
+def test_a_constant_frame_of_large_floats_is_its_own_threshold(
+    block: tuple[int, int], scope: str, tmp_path: Path
+) -> None:
+    """Half a unit around 1e5 can't be cut into 256 bins of float32."""
+    movie = cs.from_array(np.full((2, 8, 8), 1e5, np.float32), "tyx")
+    workflow = cs.Workflow(sigma=1, threshold_scope=scope)
+    result = workflow.run(movie, tmp_path / "out", block_shape=block)
+    assert result.thresholds.tolist() == [threshold_otsu(gaussian(movie[0].values, 1))] * 2
+    assert result.counts["final"].tolist() == [0, 0]
+    assert cs.threshold_otsu(movie[0]) == np.float32(1e5)

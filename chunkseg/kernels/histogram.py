@@ -10,6 +10,7 @@ division in the precision of the values, then a step down or up by comparison wi
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,8 @@ def bin_edges(low: Any, high: Any, nbins: int = 256) -> NDArray[Any]:
     ----------
     low, high
         Smallest and largest value, as NumPy scalars of the dtype of the image; equal values are
-        taken apart by half a unit to each side.
+        taken apart by half a unit to each side, or by more where they are so large that half a unit
+        can't be cut into bins.
     nbins
         Number of bins.
 
@@ -129,10 +131,22 @@ def bin_edges(low: Any, high: Any, nbins: int = 256) -> NDArray[Any]:
     try:
         return np.histogram_bin_edges(np.empty(0, dtype), nbins, (low, high))
     except ValueError as error:
+        if low == high:
+            with suppress(ValueError):
+                return _edges_around(low, nbins)
         raise PixelError(
             f"{nbins} bins of {dtype} between {low} and {high} can't be told apart: use fewer "
             "bins, or scale the image."
         ) from error
+
+
+def _edges_around(value: Any, nbins: int) -> NDArray[Any]:
+    """Edges around a float that is large: some steps of its precision apart."""
+    step, limits = abs(value) - np.nextafter(abs(value), value.dtype.type(0)), np.finfo(value.dtype)
+    with np.errstate(over="ignore"):
+        reach = 2 * nbins * step
+        ends = max(value - reach, limits.min), min(value + reach, limits.max)
+    return np.histogram_bin_edges(np.empty(0, value.dtype), nbins, ends)
 
 
 def _is_finite_range(low: Any, high: Any) -> bool:
@@ -196,7 +210,7 @@ def float_histogram(
     edges = bin_edges(low, high, nbins)
     if values.dtype.name not in ("float32", "float64") or values.dtype.type != edges.dtype.type:
         values = values if inner is None else values[inner]
-        return np.histogram(values, nbins, (low, high))[0].astype(np.int64, copy=False)
+        return np.histogram(values, nbins, (edges[0], edges[-1]))[0].astype(np.int64, copy=False)
     starts, length = _rows(values.shape, inner)
     return _count_in_bins(flat(values), starts, length, edges, edges.dtype.type(nbins))
 

@@ -94,7 +94,12 @@ def test_float_counts_equal_numpys_and_those_of_pieces_add_up(block, cuts):
 def test_edges_equal_numpys_or_both_refuse(limits, nbins):
     low, high = limits
     expected = edges_or_none(low, high, nbins)
-    if expected is None:
+    if expected is None and low == high:
+        edges = bin_edges(low, high, nbins)
+        assert edges.dtype == low.dtype
+        assert edges[0] <= low <= edges[-1]
+        assert len(np.unique(edges)) == nbins + 1
+    elif expected is None:
         with pytest.raises(PixelError):
             bin_edges(low, high, nbins)
     else:
@@ -124,6 +129,16 @@ def test_counts_of_a_constant_block():
     values = np.full((3, 4), 7.25, np.float32)
     expected = np.histogram(values, 256, (values[0, 0], values[0, 0]))[0]
     assert_same(float_histogram(values, values[0, 0], values[0, 0]), expected)
+
+
+@pytest.mark.parametrize(
+    "value", [np.float16(1000), np.float32(1e5), np.float32(-3e38), np.float64(1e30)]
+)
+def test_a_constant_so_large_that_half_a_unit_has_no_bins(value):
+    top = np.finfo(value.dtype).max
+    for one in (value, -value, top, -top):
+        counts = float_histogram(np.full((3, 4), one), one, one)
+        assert counts.sum() == counts.max() == 12
 
 
 @pytest.mark.parametrize(
