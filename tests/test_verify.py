@@ -102,6 +102,13 @@ def test_a_right_result_with_all_that_can_be_kept_passes(kept):
     assert set(told) >= REGIONS | {"mask", "seeds", "expanded"}
 
 
+def test_objects_dropped_for_their_size_were_left_within_the_border(tmp_path):
+    out = made(tmp_path, keep=("expanded",), max_size=500)
+    (facts,) = cs.Result.open(out).run["frames"]
+    assert (facts["counts"]["final"], facts["dropped"]["size"]) == (4, 1)
+    assert not verified(out)
+
+
 def test_regions_that_decide_little_pass_too(kept, monkeypatch):
     """Small ones, cut from objects on all sides."""
     monkeypatch.setattr(verifying, "REGION_VOXELS", 24**3)

@@ -271,6 +271,16 @@ def test_border_that_takes_every_object(tmp_path, caplog):
     assert len(kept.table) == 1
 
 
+def test_sizes_that_take_every_object(tmp_path, caplog):
+    mask = np.zeros((3, 20, 20), bool)
+    mask[1, 5:9, 5:9] = mask[:, 12, 12] = True
+    workflow = cs.Workflow(min_size=100)
+    result = run_quietly(mask, tmp_path, caplog, workflow, input_is_mask=True)
+    assert "every object is dropped, some or all for their size: no objects" in caplog.text
+    assert "touches" not in caplog.text
+    assert result.dropped["why"].tolist() == ["z low, z high", "size"]
+
+
 def test_warnings_name_the_time_points(tmp_path, caplog):
     movie = np.zeros((7, 9, 9), np.uint8)
     movie[3, 4, 4] = 255

@@ -243,5 +243,9 @@ def _kept_differs(
         yield from filter(None, (gap(values), torn(values), misplaced(values)))
     if name == "expanded":
         left = int((~components.touches).sum())
-        if left != counts.get("final"):
-            yield f"{left} components are left within the border, and {counts.get('final')} objects"
+        final, others = counts.get("final"), facts.get("dropped", {}).get("size", 0)
+        if left - others != final:
+            yield (
+                f"{left} components are left within the border, and {final} objects and {others} "
+                "dropped for their size"
+            )

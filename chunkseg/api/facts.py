@@ -142,7 +142,7 @@ def _without_nan(row: dict[Any, Any]) -> dict[str, Any]:
 
 
 def warnings_of(lesson: Lesson, outcome: Outcome) -> list[str]:
-    """What a user should know: constant images, empty masks, borders that take everything."""
+    """What a user should know: constant images, empty masks, borders or sizes that take all."""
     texts = []
     facts = outcome.facts
 
@@ -165,9 +165,16 @@ def warnings_of(lesson: Lesson, outcome: Outcome) -> list[str]:
             f"the erosion by {lesson.parameters.eroded} leaves nothing"
             f"{where(eroded)}: no objects; try a smaller erosion_radius"
         )
-    if taken:
+    sized = [n for n in taken if facts[n].dropped.get("size")]
+    bordering = [n for n in taken if n not in sized]
+    if sized:
         texts.append(
-            f"every object touches the image's border and is dropped{where(taken)}; in a "
+            f"every object is dropped, some or all for their size{where(sized)}: no objects; "
+            "Result.dropped tells which; try another min_size or max_size"
+        )
+    if bordering:
+        texts.append(
+            f"every object touches the image's border and is dropped{where(bordering)}; in a "
             "thin stack let only the sides count: clear_border_axes=('y', 'x') in a Workflow, "
             "--clear-border-axes y,x on the command line (axes= of clear_border)"
         )
