@@ -1,8 +1,17 @@
-"""The benchmarks run, small, and both of their sides agree; what they measure is not looked at."""
+"""The benchmarks run, small, and both of their sides agree; what they measure is not looked at.
+
+Sides that are processes of their own are called here; how a process is measured has its own test.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import io
 import json
+import sys
+
+import pytest
 
 from tests.benchmarks import (
     end_to_end,
@@ -13,8 +22,35 @@ from tests.benchmarks import (
     reading,
     scaling,
 )
+from tests.benchmarks.processes import Measured, measure
 
 
+def called(module: str, *arguments: str) -> Measured:
+    """Call what would be a process."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        importlib.import_module(module).main(list(arguments))
+    return Measured(1.0, 1.0, 1, said.getvalue().strip().splitlines()[-1])
+
+
+@pytest.fixture
+def _here(monkeypatch):
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    for module in (end_to_end, measures, scaling):
+        monkeypatch.setattr(module, "measure", called)
+
+
+def test_a_process_is_measured():
+    found = measure("this")
+    assert found.answer.startswith("Namespaces are")
+    assert found.wall > 0
+    assert found.cpu > 0
+    assert found.peak > 2**20
+    with pytest.raises(RuntimeError, match="no_such_module"):
+        measure("no_such_module")
+
+
+@pytest.mark.usefixtures("_here")
 def test_end_to_end(capsys, tmp_path):
     options = ["--edge", "48", "--repeat", "1", "--json", str(tmp_path / "figures.json")]
     end_to_end.main(options)
@@ -31,6 +67,7 @@ def test_kernels(capsys, tmp_path):
     assert {"blur", "histogram", "erosion", "components", "expansion"} <= set(found)
 
 
+@pytest.mark.usefixtures("_here")
 def test_scaling(capsys, tmp_path):
     options = ["--edges", "48", "--workers", "2", "--blocks", "24"]
     scaling.main([*options, "--json", str(tmp_path / "figures.json")])
@@ -45,6 +82,7 @@ def test_reading(capsys):
     assert "answers equal" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("_here")
 def test_measures(capsys, tmp_path):
     options = ["--objects", "small", "--edge", "24", "--sets", "first,hull", "--repeat", "1"]
     measures.main([*options, "--json", str(tmp_path / "figures.json")])

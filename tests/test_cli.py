@@ -459,24 +459,28 @@ def test_the_command_line_is_light_to_import() -> None:
     assert done.returncode == 0
 
 
-def test_a_real_process(stack: str, tmp_path: Path) -> None:
-    command = [*ENTRY, "run", stack, "-o", "out", "--erosion-radius", "2", "--no-report"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+def test_a_real_process(
+    stack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the same command again, and with another parameter."""
+    line = ["run", stack, "-o", "out", "--erosion-radius", "2", "--no-report"]
+    done = subprocess.run([*ENTRY, *line], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stdout.splitlines()[3].startswith("volume_um3  mean ")
     assert "\x1b" not in done.stdout + done.stderr
-    for line in done.stderr.splitlines():
-        assert line.startswith("chunkseg: ")
+    for told in done.stderr.splitlines():
+        assert told.startswith("chunkseg: ")
     assert (tmp_path / "out" / "objects.csv").is_file()
-    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert again.returncode == 0
-    assert again.stdout == done.stdout
-    assert again.stderr == "chunkseg: out is complete already: nothing to do\n"
-    other = subprocess.run([*command, "--sigma", "2"], cwd=tmp_path, capture_output=True, text=True)
-    assert other.returncode == 2
-    assert other.stdout == ""
-    assert len(other.stderr.splitlines()) == 1
-    assert "sigma was" in other.stderr
+    monkeypatch.chdir(tmp_path)
+    assert main(line) == 0
+    again = capsys.readouterr()
+    assert again.out == done.stdout
+    assert again.err == "chunkseg: out is complete already: nothing to do\n"
+    assert main([*line, "--sigma", "2"]) == 2
+    other = capsys.readouterr()
+    assert other.out == ""
+    assert len(other.err.splitlines()) == 1
+    assert "sigma was" in other.err
 
 
 class Terminal(io.StringIO):
