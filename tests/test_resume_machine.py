@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 import chunkseg as cs
-from chunkseg.errors import IncompleteError, OutputExistsError
+from chunkseg.errors import FormatError, IncompleteError, OutputExistsError
 from chunkseg.geometry import bundles
 from chunkseg.runner import lesson as runner
 from chunkseg.runner import retries, sweep
@@ -89,6 +89,7 @@ class Resumed(RuleBasedStateMachine):
         self.former: Wanted | None = None
         self.complete = False
         self.harmed = False
+        self.given_back = False
 
     def teardown(self) -> None:
         try:
@@ -125,6 +126,7 @@ class Resumed(RuleBasedStateMachine):
             return
         if self.there is None or overwrite:
             self.former, self.harmed, self.complete = None, False, False
+            self.given_back = False
         elif self.complete and len(self.wanted.movie) > len(self.there.movie):
             self.former, self.complete = self.there, False
         self.there = self.wanted
@@ -138,8 +140,13 @@ class Resumed(RuleBasedStateMachine):
             assert self.harmed
             assert self.former is not None
         else:
+            # what was complete is not read when it is given back: damage shows when it is read
+            self.given_back |= self.harmed and self._same(self.former, self.wanted)
             self.complete, self.former = True, None
-            self._compare()
+            try:
+                self._compare()
+            except FormatError as error:
+                assert self.given_back, error
 
     def _same(self, one: Wanted | None, other: Wanted) -> bool:
         return one is not None and one.says(other) is None and other.says(one) is None
