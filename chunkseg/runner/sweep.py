@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from chunkseg.geometry.boxes import Block, Box, Grid, Slices
 from chunkseg.geometry.layout import Layout
+from chunkseg.runner.allocator import give_back_freed_memory
 from chunkseg.runner.execution import Call, Execution, Failure
 from chunkseg.runner.failures import FailedBlock, FailedBlocksError, where
 from chunkseg.runner.progress import Progress, silent
@@ -174,6 +175,7 @@ class Sweeper(Generic[R]):
             there = [block for block in region if _key(block) in known]
             if rest:
                 records.append(number, there, [known[_key(block)] for block in there])
+                give_back_freed_memory()
         if failed:
             raise FailedBlocksError(failed, total)
         return records
