@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,27 @@ WORKFLOW = cs.Workflow(sigma=1, erosion_radius=1, clear_border=False)
 def run(movie: Any, out: Path, **options: Any) -> cs.Result:
     image = cs.from_array(movie, "tzyx" if movie.ndim == 4 else "tyx")
     return WORKFLOW.run(image, out, workers=1, **options)
+
+
+@pytest.fixture(scope="module")
+def twenty_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the first twenty planes, to be copied."""
+    out = tmp_path_factory.mktemp("twenty")
+    run(PLANES[:20], out)
+    return out
+
+
+@pytest.fixture
+def twenty(twenty_frames: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(twenty_frames, tmp_path, dirs_exist_ok=True)
+
+
+@pytest.fixture(scope="module")
+def at_once(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What is written of all planes at once."""
+    out = tmp_path_factory.mktemp("at once")
+    run(PLANES, out)
+    return contents(out)
 
 
 def stop_at(name: str) -> Any:
@@ -61,32 +83,33 @@ def test_frames_added_equal_all_at_once(
     assert contents(tmp_path / "added") == contents(tmp_path / "at once")
 
 
-def test_old_frames_that_changed_are_named(tmp_path: Path) -> None:
-    run(PLANES[:20], tmp_path)
-    before = contents(tmp_path)
+def test_old_frames_that_changed_are_named(twenty: Path) -> None:
+    before = contents(twenty)
     changed = PLANES.copy()
     changed[7, 0, 0] += 1
     with pytest.raises(OutputExistsError, match="the voxels of frame 7 are not what they were"):
-        run(changed, tmp_path)
+        run(changed, twenty)
     changed[3, 1, 1] += 1
     with pytest.raises(OutputExistsError, match="the voxels of 2 frames are not"):
-        run(changed, tmp_path)
+        run(changed, twenty)
     with pytest.raises(OutputExistsError, match="there were 20 frames and are 19"):
-        run(PLANES[:19], tmp_path)
-    assert contents(tmp_path) == before
+        run(PLANES[:19], twenty)
+    assert contents(twenty) == before
 
 
-def test_frames_added_while_an_interrupted_run_goes_on(tmp_path: Path) -> None:
-    run(PLANES, tmp_path / "at once")
+def test_frames_added_while_an_interrupted_run_goes_on(
+    at_once: dict[str, Any], tmp_path: Path
+) -> None:
     for frames, name in ((12, "objects"), (15, "labels"), (21, "seeds")):
         with pytest.raises(KeyboardInterrupt):
             run(PLANES[:frames], tmp_path / "grown", progress=stop_at(name))
     run(PLANES, tmp_path / "grown")
-    assert contents(tmp_path / "grown") == contents(tmp_path / "at once")
+    assert contents(tmp_path / "grown") == at_once
 
 
-def test_frames_added_again_and_again_with_interruptions(tmp_path: Path) -> None:
-    run(PLANES, tmp_path / "at once")
+def test_frames_added_again_and_again_with_interruptions(
+    at_once: dict[str, Any], tmp_path: Path
+) -> None:
     run(PLANES[:5], tmp_path / "grown")
     for frames in (9, 16):
         with pytest.raises(KeyboardInterrupt):
@@ -97,7 +120,7 @@ def test_frames_added_again_and_again_with_interruptions(tmp_path: Path) -> None
         run(PLANES[:9], tmp_path / "grown")
     run(PLANES[:16], tmp_path / "grown")
     run(PLANES, tmp_path / "grown")
-    assert contents(tmp_path / "grown") == contents(tmp_path / "at once")
+    assert contents(tmp_path / "grown") == at_once
 
 
 @pytest.mark.parametrize("lost", [False, True])
@@ -124,37 +147,33 @@ def test_frames_that_are_refused_leave_what_was_complete(tmp_path: Path) -> None
     assert contents(tmp_path) == before
 
 
-def test_a_table_that_was_changed_is_not_added_to(tmp_path: Path) -> None:
-    run(PLANES[:20], tmp_path)
-    table = pd.read_parquet(tmp_path / "objects.parquet")
-    table.assign(area=0).to_parquet(tmp_path / "objects.parquet", index=False)
-    before = contents(tmp_path)
+def test_a_table_that_was_changed_is_not_added_to(twenty: Path) -> None:
+    table = pd.read_parquet(twenty / "objects.parquet")
+    table.assign(area=0).to_parquet(twenty / "objects.parquet", index=False)
+    before = contents(twenty)
     with pytest.raises(OutputExistsError, match=r"objects\.parquet is not what the run wrote"):
-        run(PLANES, tmp_path)
-    assert contents(tmp_path) == before
+        run(PLANES, twenty)
+    assert contents(twenty) == before
 
 
-def test_damage_to_what_frames_are_added_to_is_named(tmp_path: Path) -> None:
-    run(PLANES[:20], tmp_path)
+def test_damage_to_what_frames_are_added_to_is_named(twenty: Path, at_once: dict[str, Any]) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run(PLANES, tmp_path, progress=stop_at("labels"))
-    truncate(tmp_path / STATE / "output" / "labels.ome.zarr" / "0" / "c" / "0" / "0" / "0")
+        run(PLANES, twenty, progress=stop_at("labels"))
+    truncate(twenty / STATE / "output" / "labels.ome.zarr" / "0" / "c" / "0" / "0" / "0")
     with pytest.raises(IncompleteError, match="damaged chunks of the first 20 frames"):
-        run(PLANES, tmp_path)
-    run(PLANES, tmp_path, overwrite=True)
-    run(PLANES, tmp_path / "at once")
-    at_once = contents(tmp_path / "at once")
-    assert {k: v for k, v in contents(tmp_path).items() if "at once" not in k} == at_once
+        run(PLANES, twenty)
+    run(PLANES, twenty, overwrite=True)
+    assert contents(twenty) == at_once
 
 
 def test_a_table_too_long_for_csv_leaves_no_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    twenty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = len(run(PLANES[:20], tmp_path).table)
-    assert (tmp_path / "objects.csv").exists()
+    few = len(cs.Result.open(twenty).table)
+    assert (twenty / "objects.csv").exists()
     monkeypatch.setattr("chunkseg.storage.output.CSV_ROWS", few)
-    assert len(run(PLANES, tmp_path).table) > few
-    assert not (tmp_path / "objects.csv").exists()
+    assert len(run(PLANES, twenty).table) > few
+    assert not (twenty / "objects.csv").exists()
 
 
 def test_the_dtype_of_a_movie_does_not_depend_on_its_frames() -> None:
