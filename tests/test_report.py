@@ -264,6 +264,28 @@ def test_who_is_suspect_and_who_is_at_the_ends() -> None:
     table["axis_major_length"], table["axis_minor_length"] = 4.0, [2.0] * 9 + [1.0]
     assert telling.extremes(table)[2].rows["label"].tolist()[0] == 10
     assert ("elongation", "4.00") in telling.object_facts(table.iloc[9], ["area"])
+    (only,) = telling.extremes(table[:1])
+    assert (only.title, len(only.rows)) == ("the only one", 1)
+
+
+def test_where_an_object_is() -> None:
+    row = pd.Series({"label": 1, "centroid_local-0": 1.0, "centroid_weighted-0": 2.0})
+    assert telling.object_facts(row, []) == []
+    row["centroid-0"] = 3.0
+    assert telling.object_facts(row, []) == [("centre (voxels)", "3.00")]
+    row["centroid_um-0"] = 1.5
+    assert telling.object_facts(row, []) == [("centre (µm)", "1.50")]
+
+
+def test_what_has_no_distribution_is_not_drawn(tmp_path: Path) -> None:
+    one = np.zeros((30, 30), np.uint8)
+    one[10:20, 10:20] = 200
+    page = cs.Workflow().run(one, tmp_path / "one").report().read_text()
+    assert 'alt="histogram"' in page
+    assert "Distributions" not in page
+    assert page.count("The only one") + page.count("the only one") == 1
+    page = cs.Workflow().run(one * 0, tmp_path / "none").report().read_text()
+    assert 'alt="histogram"' not in page
 
 
 @given(

@@ -154,7 +154,7 @@ def test_methods_are_plain_text(args: list[str], capsys: pytest.CaptureFixture[s
         f"Otsu's method [1] ({result.thresholds[0]:.6g})",
         "eroded by a ball of radius 2 voxels.",
         "border of the image along y, x were removed",
-        f"{len(result.table)} objects remained",
+        f"{len(result.table)} object",
         f"(version {result.run['versions']['scikit-image']})",
     ):
         assert part in said
@@ -173,6 +173,20 @@ def test_methods_of_a_movie_in_physical_units(tmp_path: Path) -> None:
     assert "Objects smaller than 2 µm² were removed." in told
     given = methods(Workflow(threshold=0.25).run(image, tmp_path / "b"))
     assert "voxels above 0.25 were foreground" in given
+    assert "scikit-image [1] (version" in given
+    assert "[2]" not in given
+    assert "(standard deviation 1 pixel)" in given
+    assert "were labelled. Objects" in given
+    assert "their area is the number of pixels times the size of a pixel." in given
+    nothing = methods(Workflow(threshold=0.99).run(image, tmp_path / "d"))
+    assert "0 objects remained in 3 images.\n" in nothing
+    one = np.zeros((40, 44), bool)
+    one[4:9, 4:9] = True
+    alone = methods(Workflow(erosion_radius=1).run(one, tmp_path / "e", input_is_mask=True))
+    assert "a disk of radius 1 pixel. " in alone
+    assert "expanded by up to 1 pixel and labelled again." in alone
+    assert "1 object remained; its area is" in alone
+    assert "Otsu" not in alone
     whole = methods(Workflow(threshold_scope="movie").run(image, tmp_path / "c"))
     assert "the threshold of the whole movie by Otsu's method" in whole
 

@@ -92,7 +92,9 @@ def column_unit(name: str, size_unit: str = "voxel") -> str:
         return "voxel"
     if name in ("area", "area_bbox", "area_convex", "area_filled"):
         return size_unit
-    found = re.match(r"(?:volume|area|centroid|time)_([a-z]+[23]?)(?:-\d)?$", name)
+    found = re.match(
+        r"(?:volume|area|centroid|time)_(?!local|weighted)([a-z]+[23]?)(?:-\d)?$", name
+    )
     return found.group(1) if found else ""
 
 
@@ -101,6 +103,8 @@ def column_units(table: pd.DataFrame) -> dict[str, str]:
 
     Examples
     --------
+    >>> column_units(pd.DataFrame(columns=["centroid_weighted-0", "centroid_local-1"]))
+    {'centroid_weighted-0': 'voxel', 'centroid_local-1': 'voxel'}
     >>> column_units(pd.DataFrame(columns=["t", "label", "area", "bbox-0", "centroid_um-1"]))
     {'t': 'frame', 'label': '', 'area': 'voxel', 'bbox-0': 'voxel', 'centroid_um-1': 'um'}
     """
@@ -112,7 +116,7 @@ def _unit(name: str, size: str) -> str:
     if name == "t":
         return "frame"
     length = re.match(
-        r"(bbox|centroid|centroid_local)-\d$|(axis|feret|equivalent)_|perimeter", name
+        r"(bbox|centroid(_weighted)?(_local)?)-\d|(axis|feret|equivalent)_|perimeter", name
     )
     return "voxel" if length else column_unit(name, size)
 

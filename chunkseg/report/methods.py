@@ -15,13 +15,13 @@ from chunkseg.plan.parameters import PHYSICAL, Parameters
 from chunkseg.report.telling import part
 from chunkseg.report.words import length_unit
 
-REFERENCES = (
+OTSU = (
     "Otsu N. A threshold selection method from gray-level histograms. IEEE Trans. Syst. Man "
-    "Cybern. 9, 62-66 (1979).",
-    "van der Walt S. et al. scikit-image: image processing in Python. PeerJ 2, e453 (2014).",
+    "Cybern. 9, 62-66 (1979)."
 )
+WALT = "van der Walt S. et al. scikit-image: image processing in Python. PeerJ 2, e453 (2014)."
 IN_WORDS = ("numpy", "scipy", "dask", "zarr")
-OTSU, SKIMAGE = "Otsu's method [1]", "scikit-image"
+BY_OTSU, SKIMAGE = "Otsu's method [1]", "scikit-image"
 
 
 def methods(result: Result) -> str:
@@ -99,7 +99,7 @@ def _mask(subject: Subject) -> list[str]:
         return ["It was a binary mask already."]
     parameters = subject.parameters
     sigma = parameters.sigma if isinstance(parameters.sigma, tuple) else (parameters.sigma,)
-    size = f"{' x '.join(f'{s:g}' for s in sigma)} {_length_unit(subject)}"
+    size = f"{' x '.join(f'{s:g}' for s in sigma)} {_length_unit(subject, *sigma)}"
     scaled = ""
     if not subject.run["input"]["dtype"].startswith("float"):
         scaled = " after scaling intensities by the range of their type"
@@ -114,27 +114,31 @@ def _threshold(subject: Subject) -> str:
     found = np.array([f["threshold"] for f in subject.frames], float)
     if len(set(found.tolist())) == 1:
         of = " of the whole movie" if subject.layout.looped else ""
-        return f"the threshold{of} by {OTSU} ({found[0]:.6g})"
+        return f"the threshold{of} by {BY_OTSU} ({found[0]:.6g})"
     low, high = found.min(), found.max()
-    return f"the threshold of each image by {OTSU} ({low:.6g} to {high:.6g})"
+    return f"the threshold of each image by {BY_OTSU} ({low:.6g} to {high:.6g})"
 
 
 def _objects(subject: Subject) -> list[str]:
     if subject.run["until"] is not None:
         return []
-    parameters, unit = subject.parameters, _length_unit(subject)
+    parameters = subject.parameters
     ball = "ball" if subject.layout.ndim == 3 else "disk"
     split = ""
-    if parameters.erosion_radius:
+    radius = parameters.erosion_radius
+    if radius:
         times = parameters.erosion_iterations
         again = f", {times} times" if times > 1 else ""
         split = (
             f"To separate touching objects the mask was eroded by a {ball} of radius "
-            f"{parameters.erosion_radius:g} {unit}{again}."
+            f"{radius:g} {_length_unit(subject, radius)}{again}."
         )
-    grown = f", expanded by up to {parameters.distance:g} {unit}" if parameters.distance else ""
-    labelled = f"Connected components (neighbours by faces, edges and corners) were labelled{grown}"
-    return [split, f"{labelled} and labelled again.", *_dropped(parameters, subject)]
+    labelled = "Connected components (neighbours by faces, edges and corners) were labelled"
+    distance = parameters.distance
+    if distance:
+        unit = _length_unit(subject, distance)
+        labelled += f", expanded by up to {distance:g} {unit} and labelled again"
+    return [split, f"{labelled}.", *_dropped(parameters, subject)]
 
 
 def _dropped(parameters: Parameters, subject: Subject) -> list[str]:
@@ -145,7 +149,7 @@ def _dropped(parameters: Parameters, subject: Subject) -> list[str]:
         told.append(f"Objects that touch the border of the image{ends} were removed.")
     volume = f"{_length_unit(subject)}{'³' if subject.layout.ndim == 3 else '²'}"
     if parameters.units != PHYSICAL:
-        volume = "voxels"
+        volume = _voxels(subject)
     for word, limit in (("smaller", parameters.min_size), ("larger", parameters.max_size)):
         if limit is not None:
             told.append(f"Objects {word} than {limit:g} {volume} were removed.")
@@ -157,22 +161,34 @@ def _measured(subject: Subject) -> str:
         return ""
     objects = sum(f["counts"].get("final", 0) for f in subject.frames)
     size = "volume" if subject.layout.ndim == 3 else "area"
-    left = f"{objects} objects remained"
+    left = f"{objects} object{'s' * (objects != 1)} remained"
     in_all = f" in {subject.layout.frames} images" if subject.layout.looped else ""
-    return f"{left}{in_all}; their {size} is the number of their voxels times the size of a voxel."
+    if not objects:
+        return f"{left}{in_all}."
+    one = _voxels(subject)[:-1]
+    whose = "its" if objects == 1 else "their"
+    return f"{left}{in_all}; {whose} {size} is the number of {one}s times the size of a {one}."
 
 
 def _references(subject: Subject) -> list[str]:
     versions: Mapping[str, Any] = subject.run["versions"]
     used = ", ".join(f"{name} {versions[name]}" for name in IN_WORDS if name in versions)
+    cited = [WALT]
+    if not subject.is_mask and subject.parameters.threshold == "otsu":
+        cited.insert(0, OTSU)
     same = (
-        f"chunkseg computes block by block what {SKIMAGE} [2] (version {versions[SKIMAGE]}) gives "
-        f"on whole images; it used {used}."
+        f"chunkseg computes block by block what {SKIMAGE} [{len(cited)}] (version "
+        f"{versions[SKIMAGE]}) gives on whole images; it used {used}."
     )
-    return [same, "", *(f"[{n}] {text}" for n, text in enumerate(REFERENCES, 1))]
+    return [same, "", *(f"[{n}] {text}" for n, text in enumerate(cited, 1))]
 
 
-def _length_unit(subject: Subject) -> str:
+def _voxels(subject: Subject) -> str:
+    return "voxels" if subject.layout.ndim == 3 else "pixels"
+
+
+def _length_unit(subject: Subject, *lengths: float) -> str:
+    """Unit of lengths in words, in the singular for one."""
     if subject.parameters.units == PHYSICAL:
         return length_unit(subject.run["input"]["units"].get(subject.spatial[-1], PIXEL))
-    return "voxels" if subject.layout.ndim == 3 else "pixels"
+    return _voxels(subject)[: -1 if lengths == (1,) else None]

@@ -22,7 +22,7 @@ from chunkseg.report.extra import needed
 from chunkseg.report.methods import methods, subject_of
 from chunkseg.report.pictures import Picture
 from chunkseg.report.plots import plot_distribution, plot_histogram, plot_over_time
-from chunkseg.report.scenes import Stage
+from chunkseg.report.scenes import FRAMES, Stage, spread
 from chunkseg.report.views import Budget
 from chunkseg.storage.places import Place
 from chunkseg.storage.reports import GENERATOR, write_page
@@ -36,6 +36,8 @@ WIDE, HIGH, DOTS = 4.6, 2.7, 150
 FONT: dict[Any, Any] = {"font.size": 9, "axes.linewidth": 0.7, "axes.labelsize": 9}
 CURVES = ("count", "mean", "percent_foreground", "threshold")
 MOST_INTENSITIES = 3
+FEWEST = 2
+"""Objects whose measures are seen as a distribution."""
 
 
 def write_report(out: str | os.PathLike[str], image: Any = None, *, seams: bool = False) -> Place:
@@ -175,8 +177,8 @@ def _drawn(result: Result, subject: Subject, table: pd.DataFrame | None) -> dict
 
 
 def _histograms(result: Result, subject: Subject) -> Iterator[Picture]:
-    last = len(subject.frames) - 1
-    for frame in sorted({0, last // 2, last}):
+    frames = spread(len(subject.frames), FRAMES)
+    for frame in (n for n in frames if not subject.frames[n]["constant"]):
         title = f"t = {subject.frames[frame]['t']}" if subject.layout.looped else "histogram"
         try:
             yield chart(title, partial(plot_histogram, result, frame))
@@ -185,7 +187,7 @@ def _histograms(result: Result, subject: Subject) -> Iterator[Picture]:
 
 
 def _distributions(table: pd.DataFrame | None) -> Iterator[Picture]:
-    if table is None or table.empty:
+    if table is None or len(table) < FEWEST:
         return
     intensities = [c for c in table.columns if c.startswith("intensity_mean")]
     for column in (default_column(table), *intensities[:MOST_INTENSITIES]):

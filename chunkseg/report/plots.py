@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INK, FILL, MARK = "#2b4c7e", "#9db7d8", "#c8472b"
+HEADROOM = 0.17
+"""Above the bars, for the text at the line, as a share of the highest."""
 BEHIND = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1}
 
 
@@ -119,6 +121,7 @@ def plot_distribution(
         most = min(60, max(5, 2 * int(np.sqrt(len(values)))))
         ax.hist(values, bins=most, color=FILL, edgecolor=INK, linewidth=0.7)
         middle = float(np.median(values))
+        ax.margins(y=HEADROOM)
         _marked(ax, middle, f"median {middle:.5g}")
     ax.set(xlabel=column_title(name), ylabel="objects")
     ax.locator_params(axis="y", integer=True)

@@ -247,7 +247,7 @@ def _masked(subject: Subject, image: Pyramid | None) -> Masked | None:
 def _views(subject: Subject, table: pd.DataFrame | None) -> list[tuple[str, View]]:
     """Planes and maximum projections of one frame, or a view of some frames of a movie."""
     whole = Box.whole(subject.layout.frame_shape)
-    frames = _spread(subject.layout.frames, FRAMES)
+    frames = spread(subject.layout.frames, FRAMES)
     if len(whole.shape) == 2:
         return [(_time(subject, f), View(f, whole)) for f in frames]
     if len(frames) > 1:
@@ -260,7 +260,8 @@ def _views(subject: Subject, table: pd.DataFrame | None) -> list[tuple[str, View
     return [*views, ("maximum along z", View(0, whole))]
 
 
-def _spread(count: int, most: int) -> list[int]:
+def spread(count: int, most: int) -> list[int]:
+    """Some numbers below a count: the first, the last, and what is evenly between."""
     return sorted({round(i) for i in np.linspace(0, count - 1, min(count, most))})
 
 

@@ -16,6 +16,7 @@ from chunkseg.geometry.units import PIXEL
 from chunkseg.passes.tables import column_unit, default_column
 from chunkseg.report.words import (
     column_title,
+    count_text,
     length_unit,
     memory_text,
     number,
@@ -55,7 +56,7 @@ def headline(subject: Subject, table: pd.DataFrame | None) -> Rows:
     frames = subject.frames
     rows: Rows = []
     if table is not None:
-        rows.append(("objects", f"{len(table):,}".replace(",", " ")))
+        rows.append(("objects", count_text(len(table))))
         column = default_column(table)
         unit = pretty_unit(column_unit(column))
         if len(table):
@@ -88,8 +89,9 @@ def steps(subject: Subject) -> Rows:
         counts = [f["counts"][key] for f in subject.frames if key in f["counts"]]
         if not counts:
             continue
-        row = (words, str(sum(counts)))
-        rows.append((*row, f"{min(counts)} to {max(counts)}") if subject.layout.looped else row)
+        row = (words, count_text(sum(counts)))
+        ends = f"{count_text(min(counts))} to {count_text(max(counts))}"
+        rows.append((*row, ends) if subject.layout.looped else row)
     return rows
 
 
@@ -99,7 +101,7 @@ def dropped(subject: Subject) -> Rows:
     for frame in subject.frames:
         for why, count in frame.get("dropped", {}).items():
             counts[why] = counts.get(why, 0) + count
-    return [(why, str(count)) for why, count in sorted(counts.items()) if count]
+    return [(why, count_text(count)) for why, count in sorted(counts.items()) if count]
 
 
 def input_rows(subject: Subject) -> Rows:
@@ -145,7 +147,7 @@ def machine_rows(subject: Subject) -> Rows:
     shape = " × ".join(map(str, run["block_shape"]))
     return [
         ("peak memory", size_text(run["peak_memory_bytes"])),
-        ("blocks", f"{blocks} of up to {shape} voxels"),
+        ("blocks", f"{count_text(blocks)} of up to {shape} voxels"),
         ("workers", str(run["workers"])),
     ]
 
@@ -163,7 +165,9 @@ def extremes(table: pd.DataFrame) -> list[Chosen]:
     size = default_column(table)
     if size not in table or table.empty:
         return []
-    shown = min(MOST_SHOWN, max(1, len(table) // 2))
+    if len(table) == 1:
+        return [Chosen("the only one", table)]
+    shown = min(MOST_SHOWN, len(table) // 2)
     found = [
         Chosen("largest", table.nlargest(shown, size)),
         Chosen("smallest", table.nsmallest(shown, size)),
@@ -218,7 +222,7 @@ def object_facts(row: pd.Series[Any], sizes: Sequence[str]) -> Rows:
     if {"axis_major_length", "axis_minor_length"} <= set(row.index) and row["axis_minor_length"]:
         ratio = float(row["axis_major_length"]) / float(row["axis_minor_length"])
         told.append(("elongation", number(ratio)))
-    places = [c for c in row.index if c.startswith("centroid_")]
+    places = [c for c in row.index if c.startswith("centroid_") and column_unit(c)]
     places = places or [c for c in row.index if c.startswith("centroid-")]
     if places:
         unit = pretty_unit(column_unit(places[0]))

@@ -32,6 +32,17 @@ def number(value: float) -> str:
     return f"{value:.4g}" if 0 < abs(value) < 1 else f"{value:.2f}"
 
 
+def count_text(count: int) -> str:
+    """Return a whole number, its thousands apart by thin spaces that do not break.
+
+    Examples
+    --------
+    >>> count_text(2250000) == "2\u202f250\u202f000"
+    True
+    """
+    return f"{count:,}".replace(",", "\u202f")
+
+
 def pretty_unit(symbol: str) -> str:
     """Return the symbol of a unit as it is printed.
 
