@@ -176,6 +176,14 @@ def run_levels(job: Job) -> None:
     run(job)
 
 
+def run_shards(job: Job) -> None:
+    """Run the workflow with a file per block, as for very large frames."""
+    from chunkseg.storage import arrays
+
+    arrays.MANY_CHUNKS = 0
+    run(job)
+
+
 def label(job: Job) -> None:
     """Label a mask by way of scratch, and keep what comes out."""
     import dask.array as da
@@ -326,15 +334,10 @@ def _chunk(path: Path) -> bool:
 
 
 def chunks(sink: Any, frame: int, box: Any) -> list[Path]:
-    import itertools
+    from chunkseg.storage.sinks import _folder, _keys
 
-    spans = sink.layout.slices(frame, box)
-    ranges = [
-        range(s.start // c, -(-s.stop // c)) for s, c in zip(spans, sink.array.chunks, strict=True)
-    ]
-    folder = Path(str(sink.array.store.root)) / sink.array.path
-    encode = sink.array.metadata.encode_chunk_key
-    return [folder / encode(index) for index in itertools.product(*ranges)]
+    keys = _keys(sink.array, sink.layout.slices(frame, box))
+    return [_folder(sink.array) / key for key in keys]
 
 
 def runs(store: Any, frame: int, box: Any) -> list[Path]:

@@ -47,6 +47,7 @@ VARIANTS = {
     "save": job("plane", "save"),
     "label": job("plane", "label"),
     "measure": job("stack", "measure"),
+    "shards": job("plane", "run_shards", block_shape=[4, 4], workers=1, keep=["mask"]),
 }
 APPENDED = job("movie", "run_levels", block_shape=[4, 4], workers=1, keep=["seeds"])
 
