@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -62,13 +62,16 @@ class Truth:
     labels: Array
     image: Array
     spacing: tuple[float, ...]
+    _tables: dict[tuple[str, ...], dict[str, Array]] = field(default_factory=dict, repr=False)
 
     def table(self, *names: str) -> dict[str, Array]:
-        """Columns of some properties, in one array each, by column name."""
-        with np.errstate(all="ignore"):
-            return ski.measure.regionprops_table(
-                self.labels, self.image, names, spacing=self.spacing
-            )
+        """Columns of some properties, in one array each, by column name; computed once."""
+        if names not in self._tables:
+            with np.errstate(all="ignore"):
+                self._tables[names] = ski.measure.regionprops_table(
+                    self.labels, self.image, names, spacing=self.spacing
+                )
+        return self._tables[names]
 
     def rows(self, name: str) -> Array:
         """One property, shape (regions, columns)."""
