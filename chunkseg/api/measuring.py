@@ -18,6 +18,7 @@ from chunkseg.errors import KindError, ParameterError, PixelError
 from chunkseg.geometry.calibration import spacing_of, unit_of
 from chunkseg.geometry.units import PIXEL
 from chunkseg.passes.tables import with_physical
+from chunkseg.storage.apart import refuse_input
 from chunkseg.storage.claim import claim
 from chunkseg.storage.identity import Identity, canonical
 from chunkseg.storage.opening import open_image
@@ -79,6 +80,7 @@ def measure(
     path = place_of(out)
     opened = _opened(labels)
     intensity = None if image is None else _opened(image)
+    refuse_input(path, map(image_source, (opened, intensity)))
     with claim(path, _identity(opened, intensity, properties), {}, None, overwrite) as output:
         if output.standing == "complete":
             return Result.open(path)

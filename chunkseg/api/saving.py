@@ -12,6 +12,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
+from chunkseg.api.facts import image_source
 from chunkseg.api.given import Given
 from chunkseg.api.sweeping import step_identity
 from chunkseg.errors import KindError, ParameterError
@@ -27,6 +28,7 @@ from chunkseg.runner.saving import SaveTask, copy_differs, levels_differ
 from chunkseg.runner.staging import needs_staging, stage
 from chunkseg.runner.sweep import Input, Sweeper
 from chunkseg.runner.workers import refuse_unshared
+from chunkseg.storage.apart import refuse_input
 from chunkseg.storage.arrays import Stored
 from chunkseg.storage.kept import SavedImage, filled_at
 from chunkseg.storage.ome import Frames, channel_metadata, parse_version
@@ -155,6 +157,7 @@ class Saving:
     ) -> Saving:
         """Check what is asked for and decide on blocks and levels; see :func:`save_image`."""
         place, version = place_of(path), parse_version(ome_version)
+        refuse_input(place, [image_source(image)])
         where, address = filled_at(place)
         named = _ordered(image if isinstance(image, xr.DataArray) else from_array(image))
         given = Given.of(named)

@@ -11,7 +11,7 @@ from typing import Literal
 import xarray as xr
 
 from chunkseg.api.channels import Channels, intensity_images
-from chunkseg.api.facts import run_facts, summary_facts, warnings_of
+from chunkseg.api.facts import image_source, run_facts, summary_facts, warnings_of
 from chunkseg.api.planning import check_plan, estimated
 from chunkseg.api.result import Result
 from chunkseg.api.run_input import Image, RunInput
@@ -34,6 +34,7 @@ from chunkseg.runner.outcome import (
 from chunkseg.runner.progress import Progress, silent
 from chunkseg.runner.staging import stage
 from chunkseg.runner.workers import probe_shared, refuse_unshared
+from chunkseg.storage.apart import refuse_input
 from chunkseg.storage.cache import CHUNKS
 from chunkseg.storage.claim import claim
 from chunkseg.storage.places import folder_of, place_of
@@ -188,6 +189,7 @@ class Workflow(Parameters):
         path = place_of(out)
         asked = RunInput.of(self, image, channel, input_is_mask, keep, until, workers, ome_version)
         chosen = intensity_images(image, intensity_channels)
+        refuse_input(path, map(image_source, (asked.image, *(chosen or {}).values())))
         names = None if chosen is None else tuple(chosen)
         intensities, planning = asked.intensities(chosen), asked.planning
         measures = RunMeasures.of(self.properties, names, len(intensities), asked.given.layout.ndim)
