@@ -69,6 +69,14 @@ def test_counts_between_edges_add_up(values: list[float], nbins: int):
     assert counts.sum() == len(values)
 
 
+@pytest.mark.parametrize(("length", "exponent"), [(BINS - 0.5, 0), (BINS, 1)])
+def test_bins_are_the_narrowest_that_are_enough(length: float, exponent: int) -> None:
+    values = np.array([0.0, length])
+    found = sketched(values)
+    assert (found.exponent, len(found.counts)) == (exponent, BINS >> exponent | exponent)
+    same(found, merge_sketches(map(sketched, np.split(values, 2))))
+
+
 def test_edges_that_are_ends_of_bins_tell_the_counts() -> None:
     values = np.random.default_rng(0).random(5000)
     values[:2] = 0, 1
