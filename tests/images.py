@@ -41,8 +41,8 @@ def save_ome(
     zarr_format: Any = 2 if version == "0.4" else 3
     attrs = attrs if version == "0.4" else {"ome": {"version": version, **attrs}}
     group = zarr.open_group(store, mode="w", zarr_format=zarr_format, attributes=attrs)
-    group.create_array("full", data=pixels, chunks=(2,) * pixels.ndim)
-    group.create_array("half", data=pixels[..., ::2], chunks=(2,) * pixels.ndim)
+    for name, level in (("full", pixels), ("half", pixels[..., ::2])):
+        group.create_array(name, data=level, chunks=tuple(max(2, n // 2) for n in level.shape))
     return store
 
 

@@ -52,7 +52,7 @@ def a_bin_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thresholds, "estimated_counts", wrong)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.data(), images(), st.sampled_from([0.0, 0.6, 1.5]))
 def test_threshold_and_histogram_are_those_of_the_whole(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, values: Any, sigma: float
