@@ -160,7 +160,11 @@ PARAMETERS: dict[str, tuple[Callable[[], Any], str]] = {
         "distance must be a number; got NaN",
     ),
     "offset 0": (lambda: cs.relabel_sequential(LABELS, 0), "offset must be.*at least 1; got 0"),
-    "relabel negative": (lambda: cs.relabel_sequential(-LABELS), "negative; the smallest is -1"),
+    "relabel negative": (lambda: cs.relabel_sequential(-LABELS), "int64 the smallest is -1"),
+    "relabel beyond int64": (
+        lambda: cs.relabel_sequential(LABELS.astype(np.uint64) << np.uint64(63)),
+        r"nor above 2\*\*63 - 1",
+    ),
     "measure negative": (lambda: cs.regionprops_table(-LABELS), "must not be negative; there is -"),
     "unknown property": (
         lambda: cs.regionprops_table(LABELS, properties=("aera",)),

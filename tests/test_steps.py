@@ -92,6 +92,15 @@ def test_binary_erosion_by_a_footprint(data):
     assert_same(cs.binary_erosion(data.draw(chunked(mask)), footprint).compute(), expected)
 
 
+@pytest.mark.parametrize("lengths", [(1, 1), (1, 3), (5, 1), (3, 3), (5, 3)])
+def test_binary_erosion_by_a_sequence_of_footprints(lengths):
+    """Sequences of flat rectangles hold a square that is applied 0 times."""
+    mask = np.random.default_rng(0).random((12, 13)) < 0.9
+    sequence = ski.morphology.footprint_rectangle(lengths, decomposition="sequence")
+    expected = ndi.binary_erosion(mask, np.ones(lengths), border_value=1)
+    assert_same(cs.binary_erosion(da.from_array(mask, chunks=5), sequence).compute(), expected)
+
+
 @some
 @given(st.data())
 def test_label(data):

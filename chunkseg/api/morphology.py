@@ -65,7 +65,9 @@ def binary_erosion(
     Equal to :func:`skimage.morphology.binary_erosion` (scikit-image 0.26, which drops
     that name in 0.28) and to :func:`skimage.morphology.erosion` of a mask: outside the image counts
     as foreground, and so nothing is eroded from the image's edges. An even-sized footprint is
-    padded at its end, as ``binary_erosion`` does. With ``spacing``, what is left is farther than
+    padded at its end, as ``binary_erosion`` does; one to be applied 0 times, as sequences of
+    :func:`skimage.morphology.footprint_rectangle` hold, is not applied (scikit-image erodes by it
+    until nothing changes). With ``spacing``, what is left is farther than
     the radius from any background voxel, as ``scipy.ndimage.distance_transform_edt(frame,
     sampling=spacing) > radius`` has it; a frame without background stays whole.
 

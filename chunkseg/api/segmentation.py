@@ -314,7 +314,8 @@ def relabel_sequential(label_field: Any, offset: int = 1) -> tuple[Lazy, Any, An
     KindError
         For an image that is not of integers.
     ParameterError
-        For an offset below 1, negative labels or an image without voxels.
+        For an offset below 1, labels that are negative or above 2**63 - 1, or an image without
+        voxels.
 
     Notes
     -----
@@ -357,7 +358,10 @@ def _present(records: list[LabelsPresent], dtype: np.dtype[Any]) -> NDArray[Any]
     """Return the distinct labels of a frame, with 0 if any voxel is background."""
     labels = np.unique(np.concatenate([r.labels for r in records]))
     if len(labels) and labels[0] < 0:
-        raise ParameterError(f"labels must not be negative; the smallest is {labels[0]}")
+        raise ParameterError(
+            "labels must not be negative, nor above 2**63 - 1; as int64 the smallest is "
+            f"{labels[0]}"
+        )
     background = [0] if any(r.background for r in records) else []
     return np.concatenate([np.array(background, np.int64), labels]).astype(dtype)
 
