@@ -473,10 +473,14 @@ def test_the_full_run_and_its_end(viewer: ViewerModel, run: Path, tmp_path: Path
     assert dock.run.job.said.text() == f"done: {tmp_path / 'again'}"
     assert viewer.layers[-1].name == "again labels"
     np.testing.assert_array_equal(viewer.layers[-1].data[0].compute(), cs.Result.open(run).labels)
-    failed = SimpleNamespace(code=3, said=lambda: "error: 1 block", tidy=lambda: None)
-    dock.run.running = failed
-    dock.run.look()
-    assert dock.run.job.said.text() == "error: 1 block (the same run goes on with what is done)"
+    again = "Start it again and it goes on with what is done."
+    ends = {2: "error: 1 block", 3: f"error: 1 block. {again}", 130: f"Interrupted. {again}"}
+    for code, told in ends.items():
+        failed = SimpleNamespace(code=code, said=lambda: "error: 1 block", tidy=lambda: None)
+        dock.run.running = failed
+        dock.run.look()
+        assert dock.run.job.said.text() == told
+        assert (jobs.ERROR_COLOUR in dock.run.job.said.styleSheet()) == (code != 130)
 
 
 def test_screenshots_of_the_docks(viewer: ViewerModel, shots: Path) -> None:

@@ -203,8 +203,9 @@ def shown(layer: Layer, time: bool, channel: str | None = None) -> Shown:
     if tuple(image.sizes.get(d, 1) for d in dims) != shape or not set(image.dims) <= set(dims):
         raise ParameterError(
             f"the layer {layer.name} has axes {dims} of {shape}, but {file} holds "
-            f"{''.join(map(str, image.dims))} of {image.shape}; name the channel, or say whether "
-            "the first axis is time"
+            f"{''.join(map(str, image.dims))} of {image.shape}; name the channel, say whether "
+            "the first axis is time, or split a layer of several channels (right click, Split "
+            "Stack)"
         )
     return Shown.of_file(image)
 

@@ -20,6 +20,9 @@ from chunkseg.napari.viewing import add_layers
 
 POLL = 500
 NARROW = 32
+REFUSED, INTERRUPTED = 2, 130
+"""Exit codes of the command line: it can't be run so; a user's interrupt."""
+AGAIN = "Start it again and it goes on with what is done."
 
 Wanted = tuple[Workflow, Any, Shown]
 """What is to be run: parameters, the image's layer, and what that shows."""
@@ -78,7 +81,7 @@ class RunBox(QGroupBox):
         self.running = None
         self.job.at_work(False)
         if run.code:
-            self.job.say(f"{run.said()} (the same run goes on with what is done)", wrong=True)
+            self.job.say(how_it_ended(run), wrong=run.code != INTERRUPTED)
         else:
             self._show_result(run.out)
         run.tidy()
@@ -114,6 +117,13 @@ class RunBox(QGroupBox):
         name = QFileDialog.getExistingDirectory(self, "Folder of the result")
         if name:
             self.out.setText(name)
+
+
+def how_it_ended(run: FullRun) -> str:
+    """Tell how a run ended that is not complete, and what to do."""
+    if run.code == REFUSED:
+        return run.said()
+    return f"{'Interrupted' if run.code == INTERRUPTED else run.said()}. {AGAIN}"
 
 
 def placed_as(image: Any, layer: LayerData) -> LayerData:
