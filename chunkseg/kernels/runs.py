@@ -105,10 +105,11 @@ def id_runs(local: Local) -> Runs:
 
 
 def value_runs(image: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Where each run of equal values ends, and its value (of bool: uint8)."""
-    flat = np.ascontiguousarray(image).reshape(-1)
-    if flat.dtype == np.bool_:
-        flat = flat.view(np.uint8)
+    """Where each run of equal values ends, and the bits of its value, as an unsigned integer.
+
+    Equal values have equal bits, so that the kernels are compiled for half of the dtypes.
+    """
+    flat = np.ascontiguousarray(image).reshape(-1).view(f"u{image.itemsize}")
     length = image.shape[-1] if image.ndim else 1
     stop = np.empty(_count(flat, length), np.int64)
     value = np.empty(len(stop), flat.dtype)
