@@ -16,7 +16,15 @@ Channels = str | Sequence[str | int] | Mapping[str, xr.DataArray] | None
 
 
 def channel_names(image: xr.DataArray) -> list[str]:
-    """Names of the channels of an image; their numbers where they have none."""
+    """Names of the channels of an image; their numbers where they have none.
+
+    Raises
+    ------
+    ParameterError
+        If the image has no axis ``c``.
+    """
+    if "c" not in image.dims:
+        raise _without_channels()
     if "c" in image.coords:
         return [str(name) for name in image["c"].values]
     return [str(number) for number in range(image.sizes["c"])]
@@ -83,13 +91,17 @@ def intensity_images(image: Any, channels: Channels) -> dict[str, xr.DataArray] 
         return None if channels is None else dict(channels)
     stored = isinstance(image, str | os.PathLike)
     whole = open_image(image) if stored else image
-    if not isinstance(whole, xr.DataArray) or "c" not in whole.dims:
-        raise ParameterError(
-            "intensity_channels needs an image with an axis 'c'; name its axes with dims= of "
-            "open_image or from_array"
-        )
+    if not isinstance(whole, xr.DataArray):
+        raise _without_channels()
     names = channel_names(whole)
     indices = channel_indices(whole, channels)
     if stored:
         return {names[index]: open_image(image, channel=index) for index in indices}
     return {names[index]: whole.isel(c=index) for index in indices}
+
+
+def _without_channels() -> ParameterError:
+    return ParameterError(
+        "intensity_channels needs an image with an axis 'c'; name its axes with dims= of "
+        "open_image or from_array (--dims on the command line)"
+    )

@@ -24,7 +24,7 @@ from chunkseg.geometry.boxes import Grid
 from chunkseg.geometry.calibration import spacing_of
 from chunkseg.geometry.layout import Layout
 from chunkseg.passes.steps import Step
-from chunkseg.storage.wrapping import lazy_array
+from chunkseg.storage.wrapping import lazy_array, refuse_unsure
 
 Lazy: TypeAlias = da.Array | xr.DataArray
 
@@ -152,10 +152,7 @@ def _lazy(array: Any, what: str) -> da.Array:
             f"the {what} must be an xarray.DataArray, a dask, zarr or NumPy array; got "
             f"{type(array).__name__}. Files are opened with chunkseg.open_image."
         )
-    if any(np.isnan(n) for n in found.shape):
-        raise KindError(
-            f"the {what} has chunks of unknown size; call compute_chunk_sizes() on it first"
-        )
+    refuse_unsure(array, what)
     if not found.dtype.isnative:
         found = found.astype(found.dtype.newbyteorder("="))
     chunks = tuple(tuple(n for n in c if n) or (0,) for c in found.chunks)

@@ -75,15 +75,24 @@ class Result:
 
     def _image(self, what: str, name: str) -> xr.DataArray:
         if not (self.path / name).is_dir():
+            self._refuse_lost(name)
             raise IncompleteError(
                 f"{self.path} holds no {what}: the run was not asked for it (until=, keep=)"
             )
         return open_image(self.path / name)
 
+    def _refuse_lost(self, name: str) -> None:
+        if name in self.run.get("files", ()):
+            raise IncompleteError(
+                f"{self.path / name} was written by the run and is missing; copy it again, or run "
+                "again with overwrite=True (--overwrite)"
+            )
+
     @cached_property
     def table(self) -> pd.DataFrame:
         """One row per object."""
         if not (self.path / TABLE).is_file():
+            self._refuse_lost(TABLE)
             raise IncompleteError(
                 f"{self.path} holds no table: the run was to stop at {self.run.get('until')!r}"
             )

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
-from chunkseg.api.channels import one_channel
+from chunkseg.api.channels import channel_names, one_channel
 from chunkseg.api.facts import run_identity
 from chunkseg.api.given import Given
 from chunkseg.api.planning import Planning
@@ -166,9 +166,9 @@ def opened_image(image: Image, channel: str | int | None) -> xr.DataArray:
         opened = opened if channel is None else one_channel(opened, channel)
     if "c" in opened.dims:
         if opened.sizes["c"] > 1:
-            names = [str(n) for n in opened["c"].values] if "c" in opened.coords else ""
+            names = f" {channel_names(opened)}" if "c" in opened.coords else ""
             raise ParameterError(
-                f"the image has {opened.sizes['c']} channels {names}; say which one to segment "
+                f"the image has {opened.sizes['c']} channels{names}; say which one to segment "
                 "with channel= (a name or a number)"
             )
         opened = opened.isel(c=0)

@@ -7,6 +7,7 @@ from typing import Any
 
 from chunkseg.api.given import Given, Lazy
 from chunkseg.api.sweeping import kept_at, written
+from chunkseg.errors import KindError
 from chunkseg.storage.places import place_of
 
 
@@ -39,7 +40,7 @@ def store(x: Any, path: str | os.PathLike[str]) -> Lazy:
     PathError
         If ``path`` can't be written to.
     KindError
-        If ``x`` is no array.
+        If ``x`` is no array of numbers.
 
     Examples
     --------
@@ -50,5 +51,7 @@ def store(x: Any, path: str | os.PathLike[str]) -> Lazy:
     True
     """
     given = Given.of(x, "array")
+    if given.data.dtype.kind not in "biufc":
+        raise KindError(f"only arrays of numbers are stored; got dtype {given.data.dtype}")
     into = kept_at(place_of(path), given, given.data.dtype, "store")
     return given.back(written(given, into))

@@ -49,8 +49,9 @@ def error_text(error: BaseException) -> str:
 
 
 def note(text: str) -> None:
-    """Say on stderr what is going on."""
-    print(f"chunkseg: {text}", file=sys.stderr, flush=True)
+    """Say on stderr what is going on; nothing where it is closed (``2>&-``)."""
+    if sys.stderr is not None:
+        print(f"chunkseg: {text}", file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
@@ -99,7 +100,7 @@ def progress() -> Iterator[Progress]:
 
         yield silent
         return
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield Lines(0.0 if level == logging.DEBUG else SECONDS_BETWEEN_LINES)
         return
     from rich import progress as rich

@@ -67,7 +67,7 @@ def parse_dims(dims: str | Sequence[str] | None, shape: Sequence[int]) -> tuple[
         if len(shape) not in _DEFAULT_DIMS:
             raise ParameterError(
                 f"an array of shape {tuple(shape)} needs names for its {len(shape)} axes; "
-                "pass dims=, for example dims='tzyx'"
+                f"pass dims=, for example dims='{example_dims(len(shape))}'"
             )
         return _DEFAULT_DIMS[len(shape)]
     names = tuple(dims)
@@ -81,6 +81,17 @@ def parse_dims(dims: str | Sequence[str] | None, shape: Sequence[int]) -> tuple[
             f"shape {tuple(shape)}"
         )
     return names
+
+
+def example_dims(ndim: int) -> str:
+    """Names that the axes of an image may have; all there are where it has more.
+
+    Examples
+    --------
+    >>> example_dims(3), example_dims(4), example_dims(6)
+    ('zyx', 'tzyx', 'tczyx')
+    """
+    return {4: "tzyx"}.get(ndim, "tczyx"[-min(ndim, 5) :])
 
 
 @dataclass(frozen=True, slots=True)

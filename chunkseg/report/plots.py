@@ -123,7 +123,7 @@ def plot_distribution(
         middle = float(np.median(values))
         ax.margins(y=HEADROOM)
         _marked(ax, middle, f"median {middle:.5g}")
-    ax.set(xlabel=column_title(name), ylabel="objects")
+    ax.set(xlabel=column_title(name), ylabel="objects", yscale="linear")
     ax.locator_params(axis="y", integer=True)
     return _plain(ax)
 

@@ -72,6 +72,9 @@ class Identity:
         >>> then.changes(now)
         ['sigma was 3.0 and is 4.0']
         """
+        commands = self.facts.get("command"), now.facts.get("command")
+        if commands[0] != commands[1]:
+            return [f"command was {commands[0]!r} and is {commands[1]!r}"]
         names = dict.fromkeys((*self.facts, *now.facts))
         found = [
             f"{name} was {_said(self.facts, name)} and is {_said(now.facts, name)}"

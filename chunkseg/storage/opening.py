@@ -22,6 +22,7 @@ from chunkseg.geometry.calibration import (
     Calibration,
     Spacing,
     Unit,
+    example_dims,
     parse_dims,
     spacing_of,
     with_coordinates,
@@ -225,7 +226,8 @@ def _names(path: str, found: Found, dims: Dims | None) -> tuple[str, ...]:
     if found.doubt:
         raise FormatError(
             f"{path}: {found.doubt}; pass dims= with one letter of t c z y x for each of the "
-            f"axes of shape {found.source.shape}, for example dims='zyx'"
+            f"axes of shape {found.source.shape}, for example "
+            f"dims='{example_dims(found.source.ndim)}'"
         )
     return tuple(str(d) for d in found.dims)
 

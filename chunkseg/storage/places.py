@@ -36,7 +36,8 @@ def place_of(path: str | os.PathLike[str]) -> Place:
     KindError
         If it is neither.
     PathError
-        If it is an address within another, as ``simplecache::s3://...``, which nothing writes to.
+        If it is empty, or an address within another, as ``simplecache::s3://...``, which nothing
+        writes to.
 
     Examples
     --------
@@ -48,6 +49,8 @@ def place_of(path: str | os.PathLike[str]) -> Place:
     if not isinstance(path, str | os.PathLike):
         raise KindError(f"the output must be a path; got {type(path).__name__}")
     text = str(path)
+    if not text:
+        raise PathError("the path of the output is empty; '.' is the current folder")
     if "::" in text:
         raise PathError(f"{text} is an address within another; give the one that is written to")
     if text.startswith("file://"):

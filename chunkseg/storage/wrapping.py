@@ -28,6 +28,7 @@ from chunkseg.storage.leaves import MemorySource
 from chunkseg.storage.sources import ZarrSource, as_dask
 
 Dims = str | Sequence[str]
+MASKED = np.ma.MaskedArray
 
 
 def from_array(
@@ -75,6 +76,7 @@ def from_array(
     >>> image.dims, float(image.x[1]), image.x.attrs["units"]
     (('y', 'x'), 0.26, 'micrometer')
     """
+    refuse_unsure(array, "array")
     if isinstance(array, xr.DataArray):
         return _recalibrated(array, dims, spacing, unit, channels, name)
     if not isinstance(array, np.ndarray | da.Array | zarr.Array) or array.dtype.kind not in "biuf":
@@ -89,6 +91,26 @@ def from_array(
     else:
         names = parse_dims(dims, array.shape)
     return _calibrated(array, names, Calibration(), spacing, unit, channels, name, {})
+
+
+def refuse_unsure(array: Any, what: str) -> None:
+    """Refuse an array whose shape is not known, or some of whose voxels do not count.
+
+    Raises
+    ------
+    KindError
+        If a dask array has chunks of unknown size, or an array is masked.
+    """
+    if any(np.isnan(n) for n in getattr(array, "shape", ())):
+        raise KindError(
+            f"the {what} has chunks of unknown size; call compute_chunk_sizes() on it first"
+        )
+    data = array.data if isinstance(array, xr.DataArray) else array
+    if isinstance(data if isinstance(data, np.ndarray) else getattr(data, "_meta", None), MASKED):
+        raise KindError(
+            f"the {what} is a masked array, and scikit-image takes no notice of such masks; fill "
+            "it first, as with filled(0) of numpy.ma or dask.array.ma"
+        )
 
 
 def lazy_array(array: Any) -> da.Array | None:

@@ -111,6 +111,8 @@ def is_pattern(path: str) -> bool:
 def place(path: str | os.PathLike[str]) -> str:
     """Return the absolute path, or the address as it stands."""
     text = os.fspath(path)
+    if not text:
+        raise PathError("the path of the image is empty; '.' is the current folder")
     return text if is_address(text) else os.path.abspath(os.path.expanduser(text))
 
 

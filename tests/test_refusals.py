@@ -1,0 +1,126 @@
+"""What users hand in by mistake, and what they are told; each was met by somebody trying."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+
+import chunkseg as cs
+from chunkseg.cli.entry import main
+from chunkseg.cli.messages import note, progress
+from chunkseg.errors import (
+    ChunksegError,
+    FormatError,
+    IncompleteError,
+    KindError,
+    OutputExistsError,
+    ParameterError,
+    PathError,
+)
+
+PLANE = cs.synthetic_nuclei((48, 56), seed=1)
+MASKED = np.ma.masked_greater(PLANE, PLANE.mean())
+CALLS = [
+    cs.from_array,
+    cs.threshold_otsu,
+    cs.gaussian,
+    lambda x: cs.save_image(x, "never.zarr"),
+    lambda x: cs.Workflow().run(x, "never"),
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_masked_arrays_are_refused_since_scikit_image_ignores_masks(call: Any) -> None:
+    for array in (MASKED, da.from_array(MASKED, chunks=20)):
+        with pytest.raises(KindError, match=r"is a masked array.*filled"):
+            call(array)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_chunks_of_unknown_size_are_told_and_how_to_know_them(call: Any) -> None:
+    array = da.from_array(PLANE, chunks=20)
+    unknown = array[da.from_array(PLANE[:, 0] >= 0, chunks=20)]
+    for given in (unknown, xr.DataArray(unknown, dims=("y", "x"))):
+        with pytest.raises(KindError, match="unknown size; call compute_chunk_sizes"):
+            call(given)
+
+
+def test_what_is_no_numbers_is_not_stored_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KindError, match="only arrays of numbers are stored; got dtype object"):
+        cs.store(np.array([[1, None]], object), tmp_path / "x.zarr")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_path_is_not_the_current_folder() -> None:
+    with pytest.raises(PathError, match="path of the image is empty"):
+        cs.open_image("")
+    with pytest.raises(PathError, match="path of the output is empty"):
+        cs.Workflow().run(PLANE, "")
+
+
+def test_channels_are_asked_of_an_image_without(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "plane.npy", PLANE)
+    for asked in ("all", "dapi"):
+        args = ["run", str(tmp_path / "plane.npy"), "-o", str(tmp_path / "out")]
+        assert main([*args, "--intensity-channels", asked]) == 2
+        assert "needs an image with an axis 'c'" in capsys.readouterr().err
+    with pytest.raises(ParameterError, match="needs an image with an axis 'c'"):
+        cs.Workflow().run(cs.from_array(PLANE), tmp_path / "out", intensity_channels="all")
+
+
+def test_another_command_is_told_as_such_and_nothing_more(tmp_path: Path) -> None:
+    cs.Workflow().run(PLANE, tmp_path / "out")
+    with pytest.raises(OutputExistsError, match=r"else: command was 'run' and is 'measure'\. "):
+        cs.measure(PLANE.astype(int), tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["objects.parquet", "labels.ome.zarr"])
+def test_what_a_run_wrote_and_is_gone_is_missing_not_unasked_for(tmp_path: Path, name: str) -> None:
+    result = cs.Workflow().run(PLANE, tmp_path / "out")
+    (tmp_path / "out" / name).rename(tmp_path / "elsewhere")
+    with pytest.raises(IncompleteError, match=f"{name} was written by the run and is missing"):
+        _ = cs.Result.open(result.path).table, cs.Result.open(result.path).labels
+
+
+def test_labels_that_int64_does_not_hold_are_refused() -> None:
+    labels = np.full((4, 4), 2**63 + 5, np.uint64)
+    with pytest.raises(ParameterError, match="uint64 labels above"):
+        cs.regionprops_table(labels)
+
+
+def test_distributions_are_drawn_where_a_histogram_was(tmp_path: Path) -> None:
+    result = cs.Workflow().run(PLANE, tmp_path / "out")
+    ax = cs.plot_histogram(result, ax=Figure().subplots())
+    assert cs.plot_distribution(result, ax=ax).get_yscale() == "linear"
+
+
+def test_nothing_is_said_where_stderr_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", None)
+    note("nobody hears")
+    with progress() as told:
+        told("range", 1, 1)
+
+
+@pytest.mark.parametrize(("shape", "example"), [((2, 3, 4, 5), "tzyx"), ((1, 2, 3, 4, 5), "tczyx")])
+def test_names_of_axes_are_shown_by_an_example_that_fits(
+    tmp_path: Path, shape: tuple[int, ...], example: str
+) -> None:
+    np.save(tmp_path / "x.npy", np.zeros(shape, np.uint8))
+    with pytest.raises(FormatError, match=f"dims='{example}'"):
+        cs.open_image(tmp_path / "x.npy")
+    with pytest.raises(ParameterError, match=f"dims='{example}'"):
+        cs.from_array(np.zeros(shape))
+
+
+def test_several_channels_without_names_are_counted(tmp_path: Path) -> None:
+    image = xr.DataArray(np.zeros((2, 4, 4)), dims=("c", "y", "x"))
+    with pytest.raises(ChunksegError, match="has 2 channels; say which"):
+        cs.Workflow().run(image, tmp_path / "out")
