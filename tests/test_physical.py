@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import skimage as ski
@@ -18,7 +20,15 @@ from tests.strategies import images, masks
 SPACINGS = [(0.29, 0.26, 0.26), (2.5, 0.7, 0.7), (1.0, 1.0, 1.0), (0.3, 1.0, 0.1)]
 
 
-def in_memory(mask, radius, times, distance, spacing, low=0.0, high=np.inf):
+def in_memory(
+    mask: Any,
+    radius: float,
+    times: int,
+    distance: float,
+    spacing: tuple[float, ...],
+    low: float = 0.0,
+    high: float = np.inf,
+) -> Any:
     """What follows the mask, by the calls that the documentation names."""
     for _ in range(times if radius else 0):
         if not mask.all():

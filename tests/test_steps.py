@@ -16,7 +16,7 @@ import chunkseg as cs
 from tests.lesson import eroded
 from tests.strategies import chunked, images, label_images, masks
 
-some = settings(deadline=None, max_examples=80)
+some = settings(deadline=None, max_examples=50)
 
 
 def assert_same(ours, theirs):
