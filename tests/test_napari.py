@@ -305,6 +305,16 @@ def test_a_million_rows_are_not_copied() -> None:
     print(f"a million rows shown, sorted and searched in {time.process_time() - start:.2f} s")
 
 
+def test_empty_tables_say_why(shots: Path) -> None:
+    seen = []
+    for name, table in (("nothing", None), ("none", pd.DataFrame({"label": [], "area": []}))):
+        view = kept(ObjectsView())
+        view.show_objects(None if table is None else Objects(table))
+        shoot(view, shots / f"{name}.png", (300, 200))
+        seen.append(view.viewport().grab().toImage())
+    assert seen[0] != seen[1]
+
+
 def filled(viewer: ViewerModel) -> WorkflowDock:
     dock = kept(WorkflowDock(viewer))
     dock.form.show_parameters(WORKFLOW)

@@ -58,6 +58,7 @@ class Job(QWidget):
         self._worker: Any = None
         self.bar, self.cancel, self.said = QProgressBar(), QPushButton("Cancel"), QLabel()
         self.said.setWordWrap(True)
+        self.said.hide()
         self.cancel.clicked.connect(self.stop)
         self.progressed.connect(self.show_progress)
         line = QHBoxLayout()
@@ -94,6 +95,7 @@ class Job(QWidget):
         self.said.setStyleSheet(f"color: {ERROR_COLOUR}" if wrong else "")
         self.said.setText(text)
         self.said.setVisible(bool(text))
+        self._take_room()
         self.told.emit()
 
     def fail(self, error: BaseException) -> None:
@@ -105,6 +107,10 @@ class Job(QWidget):
         self.bar.setRange(0, total)
         self.bar.setValue(done)
         self.bar.setFormat(f"{name}: %v of %m blocks")
+
+    def _take_room(self) -> None:
+        """Take no room where there is nothing to be shown."""
+        self.setVisible(not (self.bar.isHidden() and self.said.isHidden()))
 
     def _tell(self, name: str, done: int, total: int) -> None:
         if self._cancelled.is_set():
@@ -127,5 +133,6 @@ class Job(QWidget):
         self.bar.setVisible(busy)
         self.cancel.setVisible(busy)
         self.cancel.setEnabled(busy)
+        self._take_room()
         for widget in self._starters:
             widget.setEnabled(not busy)

@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
+from qtpy.QtGui import QPainter, QPaintEvent
 from qtpy.QtWidgets import QAbstractItemView, QTableView
 
 from chunkseg.napari.objects import Objects
 
 NOWHERE = QModelIndex()
 ROW_HEIGHT = 22
+NO_TABLE, NO_OBJECTS = "no table yet: choose labels and press Measure", "no objects"
 
 
 class ObjectsModel(QAbstractTableModel):
@@ -92,6 +94,17 @@ class ObjectsView(QTableView):
         self.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         self.objects_model.show_objects(objects)
         self.resizeColumnsToContents()
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        """Draw the table; where it is empty, say why."""
+        super().paintEvent(event)
+        if self.objects_model.rowCount():
+            return
+        text = NO_TABLE if self.objects is None else NO_OBJECTS
+        flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+        painter = QPainter(self.viewport())
+        painter.drawText(self.viewport().rect(), int(flags), text)
+        painter.end()
 
     def show_row(self, row: int | None) -> None:
         """Select a row without telling, and scroll to it; None for none."""
