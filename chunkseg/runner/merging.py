@@ -105,8 +105,8 @@ def _batches(group: Iterable[tuple[Block, MeasureRecord]], cut: bool) -> Iterato
 def _check_not_negative(record: MeasureRecord) -> None:
     if len(record.label) and record.label[0] < 0:
         raise ParameterError(
-            f"labels must not be negative; there is {record.label[0]} (uint64 labels above 2**63 - 1 "
-            "count as such)"
+            f"labels must not be negative; there is {record.label[0]} (uint64 labels above "
+            "2**63 - 1 count as such)"
         )
 
 
