@@ -41,6 +41,7 @@ OLD = {
     "blosc": {"compressors": numcodecs.Blosc()},
     "zlib": {"compressors": numcodecs.Zlib()},
     "delta": {"filters": [numcodecs.Delta("<u2")], "compressors": numcodecs.LZ4()},
+    "two filters": {"filters": [numcodecs.Delta("<u2"), numcodecs.Shuffle(2)]},
     "columns first": {"order": "F"},
     "big-endian": {"dtype": ">u2"},
     "no fill": {"fill_value": None},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,24 @@ def test_a_wrong_estimate_shows_and_the_mask_is_made_again(
     request.getfixturevalue("a_bin_off")
     _, again = run(tmp_path / "again", image(noise))
     assert set(again.of("seeds-again").values()) == {1}
+    assert contents(tmp_path / "again") == contents(tmp_path / "once")
+
+
+def test_a_wrong_estimate_of_one_frame_of_several_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    movie = cs.from_array(np.stack([image(True), image(True)[::-1]]), "tyx")
+    _, once = run(tmp_path / "once", movie)
+    assert not once.of("seeds-again")
+    estimate, numbers = thresholds.estimated_counts, itertools.count()
+
+    def wrong(*args: Any) -> Histogram:
+        found = estimate(*args)
+        return Histogram(np.roll(found.counts, 9 * (next(numbers) % 2)), found.centers)
+
+    monkeypatch.setattr(thresholds, "estimated_counts", wrong)
+    _, again = run(tmp_path / "again", movie)
+    assert again.of("seeds-again")
     assert contents(tmp_path / "again") == contents(tmp_path / "once")
 
 
