@@ -132,6 +132,24 @@ def test_a_wrong_estimate_of_one_frame_of_several_shows(
     assert contents(tmp_path / "again") == contents(tmp_path / "once")
 
 
+def test_blocks_that_only_the_true_threshold_leaves_foreground_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = image(False)
+    values[18:22, 19:22] = 190
+    once, _ = run(tmp_path / "once", values)
+    assert once.mask.values[18:22, 19:22].any()
+    estimate = thresholds.estimated_counts
+
+    def too_high(*args: Any) -> Histogram:
+        return Histogram(np.repeat([0, 9, 1], [254, 1, 1]), estimate(*args).centers)
+
+    monkeypatch.setattr(thresholds, "estimated_counts", too_high)
+    _, again = run(tmp_path / "again", values)
+    assert (0, 10) in again.of("seeds-again")
+    assert contents(tmp_path / "again") == contents(tmp_path / "once")
+
+
 @pytest.mark.usefixtures("a_bin_off")
 @pytest.mark.parametrize("harm", [None, "mask", "seeds", "seeds-again"])
 def test_interrupted_while_the_mask_is_made_again(harm: str | None, tmp_path: Path) -> None:
