@@ -233,7 +233,7 @@ NOT_FINITE[3, 4, 5], NOT_FINITE[4, 0, 0] = np.nan, np.inf
 @pytest.mark.parametrize(
     ("pixels", "message"),
     [
-        (np.zeros((2, 3, 4, 5), np.uint8), "pass dims="),
+        (np.zeros((2, 3, 4, 5), np.uint8), "pass --dims"),
         (np.zeros(5, np.uint8), "has 1 axes"),
         (np.zeros((0, 4, 5), np.uint8), "no voxels"),
         (np.zeros((4, 4, 5), complex), "whole or real numbers"),

@@ -90,6 +90,28 @@ def test_what_a_run_wrote_and_is_gone_is_missing_not_unasked_for(tmp_path: Path,
         _ = cs.Result.open(result.path).table, cs.Result.open(result.path).labels
 
 
+@pytest.mark.parametrize("ome_version", ["0.5", "0.4"])
+def test_labels_that_were_copied_by_half_do_not_read_as_background(
+    tmp_path: Path, ome_version: Any
+) -> None:
+    flow = cs.Workflow()
+    result = flow.run(PLANE, tmp_path / "out", block_shape=(24, 28), ome_version=ome_version)
+    assert int(result.labels.max()) == len(result.table)
+    chunks = [f for f in (result.path / "labels.ome.zarr/0").rglob("[01]") if f.is_file()]
+    assert len(chunks) == 4
+    chunks[-1].unlink()
+    with pytest.raises(IncompleteError, match=r"1 of 4 chunks of .* are gone, the first is"):
+        _ = result.labels
+
+
+def test_a_table_that_was_copied_by_half_is_told_as_damaged(tmp_path: Path) -> None:
+    result = cs.Workflow().run(PLANE, tmp_path / "out")
+    table = tmp_path / "out" / "objects.parquet"
+    table.write_bytes(table.read_bytes()[:50])
+    with pytest.raises(IncompleteError, match=r"objects.parquet is damaged"):
+        _ = cs.Result.open(result.path).table
+
+
 def test_labels_that_int64_does_not_hold_are_refused() -> None:
     labels = np.full((4, 4), 2**63 + 5, np.uint64)
     with pytest.raises(ParameterError, match="uint64 labels above"):
@@ -124,3 +146,19 @@ def test_several_channels_without_names_are_counted(tmp_path: Path) -> None:
     image = xr.DataArray(np.zeros((2, 4, 4)), dims=("c", "y", "x"))
     with pytest.raises(ChunksegError, match="has 2 channels; say which"):
         cs.Workflow().run(image, tmp_path / "out")
+
+
+def test_the_command_line_speaks_of_its_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "plane.npy", PLANE)
+    np.save(tmp_path / "movie.npy", np.stack([[PLANE, PLANE]]))
+    out = str(tmp_path / "out")
+    assert main(["run", str(tmp_path / "plane.npy"), "-o", out, "--until", "mask"]) == 0
+    said = capsys.readouterr().err
+    assert "Pass --spacing and --unit to set it, for example --spacing 0.26, --unit micro" in said
+    assert main(["run", str(tmp_path / "movie.npy"), "-o", out]) == 2
+    assert "pass --dims with one letter of t c z y x for each" in capsys.readouterr().err
+    assert main(["run", str(tmp_path / "plane.npy"), "-o", out, "--units", "physical"]) == 2
+    said = capsys.readouterr().err
+    assert "Give --spacing and --unit, or all lengths in voxels" in said

@@ -103,5 +103,5 @@ def intensity_images(image: Any, channels: Channels) -> dict[str, xr.DataArray] 
 def _without_channels() -> ParameterError:
     return ParameterError(
         "intensity_channels needs an image with an axis 'c'; name its axes with dims= of "
-        "open_image or from_array (--dims on the command line)"
+        "open_image or from_array"
     )

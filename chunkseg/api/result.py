@@ -6,6 +6,7 @@ import importlib
 import os
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
@@ -15,6 +16,7 @@ import chunkseg
 from chunkseg.errors import IncompleteError
 from chunkseg.passes.summaries import frames_summary
 from chunkseg.passes.tables import summarize
+from chunkseg.storage.damage import refuse_gaps
 from chunkseg.storage.opening import open_image
 from chunkseg.storage.output import read_histograms, read_run
 from chunkseg.storage.places import Place, place_of
@@ -79,6 +81,8 @@ class Result:
             raise IncompleteError(
                 f"{self.path} holds no {what}: the run was not asked for it (until=, keep=)"
             )
+        if isinstance(self.path, Path):  # at an address a listing may take minutes
+            refuse_gaps(self.path / name / "0")
         return open_image(self.path / name)
 
     def _refuse_lost(self, name: str) -> None:
@@ -96,7 +100,10 @@ class Result:
             raise IncompleteError(
                 f"{self.path} holds no table: the run was to stop at {self.run.get('until')!r}"
             )
-        return pd.read_parquet(self.path / TABLE)
+        try:
+            return pd.read_parquet(self.path / TABLE)
+        except (ValueError, OSError) as error:
+            raise IncompleteError(f"{self.path / TABLE} is damaged ({error}); run again") from error
 
     @cached_property
     def dropped(self) -> pd.DataFrame:

@@ -128,8 +128,8 @@ def check_image(parameters: Parameters, image: xr.DataArray, is_mask: bool) -> N
     if parameters.units == PHYSICAL and unit_of(image, spatial) == PIXEL:
         raise ParameterError(
             "units='physical' needs an image whose voxels have a size in a unit; this one has "
-            "none. Give spacing= and unit= to open_image or from_array (--spacing and --unit "
-            "on the command line), or all lengths in voxels and units='pixels'"
+            "none. Give spacing= and unit= to open_image or from_array, or all lengths in voxels "
+            "and units='pixels'"
         )
     _check_dtype(image, is_mask)
     if not is_mask:

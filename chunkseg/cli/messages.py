@@ -7,6 +7,7 @@ a movie, where passes come again and again, not more than one line in ten second
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +21,27 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_WITHIN_A_PASS = 30.0
+
+
+ARGUMENT = re.compile(
+    r"(?<![\w/(-])(dims|spacing|unit|channel|level|series)="
+    r"(?:'([^']*)'|\{'\w+': ([\d.]+)\}|(\d+))?(?=[\s,;:.)]|$)"
+)
+FUNCTIONS = " open_image or from_array"
+
+
+def in_options(text: str) -> str:
+    """Say the arguments of ``open_image`` as the options that they are on the command line.
+
+    Examples
+    --------
+    >>> in_options("pass spacing= and unit=, for example spacing={'x': 0.26}, unit='micrometer'")
+    'pass --spacing and --unit, for example --spacing 0.26, --unit micrometer'
+    >>> in_options("name them with dims= of open_image or from_array, as dims='tyx'")
+    'name them with --dims, as --dims tyx'
+    """
+    said = ARGUMENT.sub(lambda m: " ".join([f"--{m[1]}", *filter(None, m.groups()[1:])]), text)
+    return said.replace(f" of{FUNCTIONS}", "").replace(f" to{FUNCTIONS}", "")
 
 
 def one_line(text: str) -> str:
@@ -43,7 +65,7 @@ def error_text(error: BaseException) -> str:
     """
     reason = getattr(error, "strerror", None)
     if reason is None:
-        return one_line(str(error)) or type(error).__name__
+        return one_line(in_options(str(error))) or type(error).__name__
     name = getattr(error, "filename", None)
     return one_line(f"{name}: {reason}" if name is not None else reason)
 
@@ -56,7 +78,7 @@ def note(text: str) -> None:
 
 def warn(text: str) -> None:
     """Say a warning on stderr."""
-    note(f"warning: {one_line(text)}")
+    note(f"warning: {one_line(in_options(text))}")
 
 
 class _Said(logging.Handler):

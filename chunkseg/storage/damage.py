@@ -13,12 +13,13 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import zarr
 from zarr.core.sync import collect_aiterator
 
-from chunkseg.errors import ChunksegError, FormatError
+from chunkseg.errors import ChunksegError, FormatError, IncompleteError
 from chunkseg.geometry.boxes import Shape, Slices
 
 MOST_LISTED = 5
@@ -140,6 +141,22 @@ class Missing:
     count: int
     total: int
     first: tuple[str, ...]
+
+
+def refuse_gaps(folder: Path) -> None:
+    """Refuse an array that chunkseg wrote whole and that lacks chunks by now: they would read as 0.
+
+    Raises
+    ------
+    IncompleteError
+        If chunks are gone, as from a folder that was copied by half.
+    """
+    missing = missing_chunks(zarr.open_array(folder, mode="r"))
+    if missing is not None and missing.count:
+        raise IncompleteError(
+            f"{missing.count} of {missing.total} chunks of {folder} are gone, the first is "
+            f"{missing.first[0]}; copy it again, or run again with overwrite=True (--overwrite)"
+        )
 
 
 def missing_chunks(array: zarr.Array[Any]) -> Missing | None:
