@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,19 @@ def test_folder_that_workers_do_not_see(
     monkeypatch.setattr(Path, "unlink", lambda self: None)
     with pytest.raises(PathError, match=r"2 of 2 workers don't see the folder .*all workers share"):
         probe_shared(tmp_path, client, patience=0.3)
+
+
+def test_a_worker_that_ends_while_it_is_asked_is_not_blind(tmp_path: Path) -> None:
+    answers: dict[str, Any] = {"tcp://a": True, "tcp://b": distributed.comm.CommClosedError()}
+    client = SimpleNamespace(run=lambda function, on_error: answers)
+    probe_shared(tmp_path, client)
+    answers["tcp://c"] = False
+    with pytest.raises(PathError, match=r"1 of 2 workers don't see .*first: tcp://c"):
+        probe_shared(tmp_path, client)
+
+
+def test_a_folder_that_can_not_be_listed_is_not_seen(tmp_path: Path) -> None:
+    assert not workers._sees(str(tmp_path / "none" / "probe"), 0)
 
 
 def test_memory_of_workers(client: Any) -> None:

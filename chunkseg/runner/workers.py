@@ -10,7 +10,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -98,10 +98,12 @@ def probe_shared(path: Path, client: Any, patience: float = PATIENCE) -> None:
             seen = client.run(partial(_sees, str(probe), patience), on_error="return")
     finally:
         probe.unlink()
-    blind = sorted(worker for worker, answer in seen.items() if answer is not True)
+    # a worker that has ended meanwhile can't be asked; its blocks will go to others
+    left = {worker: answer for worker, answer in seen.items() if not isinstance(answer, OSError)}
+    blind = sorted(worker for worker, answer in left.items() if answer is not True)
     if blind:
         raise PathError(
-            f"{len(blind)} of {len(seen)} workers don't see the folder {probe.parent} (the first: "
+            f"{len(blind)} of {len(left)} workers don't see the folder {probe.parent} (the first: "
             f"{blind[0]}); give an output path on a file system that all workers share"
         )
 
@@ -110,9 +112,9 @@ def _sees(probe: str, patience: float) -> bool:
     """Whether this process sees a file before long; listing its folder refreshes NFS's view."""
     end = time.monotonic() + patience
     while True:
-        folder = os.path.dirname(probe)
-        if os.path.isdir(folder) and os.path.basename(probe) in os.listdir(folder):
-            return True
+        with suppress(OSError):
+            if os.path.basename(probe) in os.listdir(os.path.dirname(probe)):
+                return True
         if time.monotonic() >= end:
             return False
         time.sleep(0.2)
