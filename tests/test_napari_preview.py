@@ -330,6 +330,19 @@ def test_a_region_too_large_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None
         preview(Parameters(threshold=0.5), region(STACK, BOXES[1]), 0.5)
 
 
+def test_a_trial_says_that_more_planes_would_help() -> None:
+    def too_thin(shape: tuple[int, ...], box: Box, whole: int) -> bool:
+        layer = SimpleNamespace(data=np.zeros(shape, np.uint8), multiscale=False)
+        none = np.zeros(1, np.uint32)
+        found = Preview(none != 0, none, none, whole=whole, cut=2, at_border=0, off_size=0)
+        return Trial(cs.Workflow(), layer, False, None, Seen(0, box)).too_thin(found)
+
+    assert too_thin((9, 5, 5), Box((2, 0, 0), (4, 5, 5)), 1)
+    assert not too_thin((9, 5, 5), Box((2, 0, 0), (4, 5, 5)), 2)
+    assert not too_thin((9, 5, 5), Box((0, 0, 0), (9, 4, 5)), 1)
+    assert not too_thin((9, 5, 5), Box((0, 0), (4, 5)), 1)
+
+
 def test_a_trial_says_where_its_arrays_lie() -> None:
     layer = SimpleNamespace(
         ndim=4, scale=(2, 1, 0.5, 0.5), translate=(1, 0, 9, 0), units=("second", *["um"] * 3)

@@ -264,6 +264,8 @@ def test_who_is_suspect_and_who_is_at_the_ends() -> None:
     table["axis_major_length"], table["axis_minor_length"] = 4.0, [2.0] * 9 + [1.0]
     assert telling.extremes(table)[2].rows["label"].tolist()[0] == 10
     assert ("elongation", "4.00") in telling.object_facts(table.iloc[9], ["area"])
+    assert telling.object_facts(pd.Series({"area": 1200.0}), ["area"])[0][1] == "1\u202f200"
+    assert telling.object_facts(pd.Series({"area": 1.5}), ["area"])[0][1] == "1.50"
     (only,) = telling.extremes(table[:1])
     assert (only.title, len(only.rows)) == ("the only one", 1)
 

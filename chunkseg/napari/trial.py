@@ -10,7 +10,7 @@ from chunkseg.api.given import Given
 from chunkseg.api.run_input import check_image
 from chunkseg.api.workflow import Workflow
 from chunkseg.geometry.calibration import spacing_of, spatial
-from chunkseg.napari.described import Layer, Shown, shown
+from chunkseg.napari.described import Layer, Shown, full_data, shown
 from chunkseg.napari.masks import Masks, Region
 from chunkseg.napari.preview import Preview, preview
 from chunkseg.napari.seen import Seen
@@ -75,6 +75,12 @@ class Trial:
                 found = preview(self.workflow, region, threshold.value, mask_of)
                 made = Attempt(self, found, threshold)
             yield made
+
+    def too_thin(self, found: Preview) -> bool:
+        """Whether most objects are cut, and more planes could be taken."""
+        box = self.seen.box.shape
+        thin = len(box) == 3 and box[0] < full_data(self.layer).shape[-3]
+        return thin and found.cut > found.whole
 
     def _mask_key(self, image: Shown, threshold: Threshold) -> str:
         """Text of all that a mask follows from."""

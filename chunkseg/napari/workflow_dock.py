@@ -142,7 +142,8 @@ class WorkflowDock(QWidget):
         unwanted = {name for name, tick in self.ticks.items() if not tick.isChecked()}
         wanted = {f"preview {n}": array[extra] for n, array in arrays.items() if n not in unwanted}
         show_layers(self.viewer, wanted, trial.placed)
-        self.job.say(f"{found.told}. Threshold {threshold.value:.6g}, {threshold.origin}.")
+        hint = " With more planes more of them are whole." if trial.too_thin(found) else ""
+        self.job.say(f"{found.told}.{hint} Threshold {threshold.value:.6g}, {threshold.origin}.")
 
     def _scroll_to(self, job: Job) -> None:
         """Bring what a job says into view, once it has been laid out."""

@@ -10,6 +10,7 @@ import numpy as np
 from chunkseg.api.radius import RadiusSweep
 from chunkseg.geometry.calibration import spacing_of
 from chunkseg.report.extra import needed
+from chunkseg.report.words import column_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,5 +110,5 @@ def plot_sizes(swept: RadiusSweep, ax: Axes | None = None) -> Axes:
     groups = [sizes[column][sizes["radius"] == radius].to_numpy() for radius in radii]
     ax.boxplot(groups, tick_labels=[f"{radius:g}" for radius in radii])
     ax.set_xlabel("erosion radius")
-    ax.set_ylabel(str(column))
+    ax.set_ylabel(column_title(str(column)))
     return ax

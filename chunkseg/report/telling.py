@@ -213,12 +213,18 @@ def suspects(table: pd.DataFrame) -> list[Chosen]:
     return [chosen for chosen in found if len(chosen.rows)]
 
 
+def _measure(value: float, column: str) -> str:
+    """Return a measure as it is printed: voxels are counted."""
+    counted = column_unit(column) == "voxel" and value.is_integer()
+    return count_text(int(value)) if counted else number(value)
+
+
 def object_facts(row: pd.Series[Any], sizes: Sequence[str]) -> Rows:
     """What is written below the picture of an object."""
     told: Rows = [("t", str(int(row["t"])))] if "t" in row else []
     for column in (*sizes, *SHOWN):
         if column in row:
-            told.append((column_title(column), number(float(row[column]))))
+            told.append((column_title(column), _measure(float(row[column]), column)))
     if {"axis_major_length", "axis_minor_length"} <= set(row.index) and row["axis_minor_length"]:
         ratio = float(row["axis_major_length"]) / float(row["axis_minor_length"])
         told.append(("elongation", number(ratio)))
