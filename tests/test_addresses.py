@@ -25,6 +25,7 @@ from chunkseg.errors import (
     ParameterError,
     PathError,
 )
+from chunkseg.storage import writers
 from chunkseg.storage.address import Address
 from chunkseg.storage.places import place_of, state_of
 from chunkseg.storage.site import RUN, WRITTEN
@@ -310,6 +311,23 @@ def test_a_writer_on_another_machine(address: Address, here: Path, tmp_path: Pat
     assert not list(here.iterdir())
     run(address.url, overwrite=True)
     same_as_local(address, tmp_path)
+
+
+def test_of_two_runs_that_begin_at_once_one_is_refused(
+    address: Address, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither finds a note; the other's is made first."""
+    note, write = note_of("elsewhere", 0, "/not/here"), writers.write_json
+
+    def after_the_other(path: Path, content: Any) -> None:
+        (address / NOTE).write_bytes(json.dumps(note).encode())
+        write(path, content)
+
+    monkeypatch.setattr(writers, "write_json", after_the_other)
+    with pytest.raises(BusyError, match="by a run on elsewhere"):
+        run(address.url)
+    assert json.loads((address / NOTE).read_bytes()) == note
+    assert not list(here.iterdir())
 
 
 def test_a_run_that_was_taken_over_notices(address: Address, here: Path) -> None:

@@ -82,6 +82,16 @@ def test_dark_blocks_of_one_bin_are_not_counted(tmp_path: Path) -> None:
     assert table["count"].max() > 700
 
 
+def test_bright_blocks_of_one_bin_are_counted_once(tmp_path: Path) -> None:
+    """Their mask is made with a margin that erosion needs, which belongs to other blocks."""
+    values = np.full((32, 32), 9, np.uint8)
+    values[3:29, 3:29] = 200
+    run(tmp_path / "out", values)
+    table = read_histograms(tmp_path / "out")
+    assert table is not None
+    assert table["count"].tolist() == np.histogram(gaussian(values, 1), 256)[0].tolist()
+
+
 def test_dark_blocks_of_several_bins_are_counted_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
