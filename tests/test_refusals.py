@@ -162,3 +162,12 @@ def test_the_command_line_speaks_of_its_options(
     assert main(["run", str(tmp_path / "plane.npy"), "-o", out, "--units", "physical"]) == 2
     said = capsys.readouterr().err
     assert "Give --spacing and --unit, or all lengths in voxels" in said
+
+
+def test_an_address_without_a_port_is_not_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "plane.npy", PLANE)
+    args = ["run", str(tmp_path / "plane.npy"), "-o", str(tmp_path / "out")]
+    assert main([*args, "--scheduler", "foo"]) == 2
+    assert "no dask scheduler answers at foo, which names no port" in capsys.readouterr().err

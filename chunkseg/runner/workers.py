@@ -7,6 +7,7 @@ the output under the same path, and have memory for a block.
 from __future__ import annotations
 
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -177,9 +178,14 @@ def connected(address: str) -> Iterator[Any]:
     Raises
     ------
     ClusterError
-        If nothing answers there within half a minute.
+        If the address has no port, or nothing answers there within half a minute.
     """
     distributed = _distributed()
+    if re.search(r":\d+/?$", address) is None:
+        raise ClusterError(
+            f"no dask scheduler answers at {address}, which names no port; give the address that "
+            "it printed when it started, such as tcp://host:8786"
+        )
     try:
         # a client that can't connect would stay the active one, so the first asks as nobody's
         distributed.Client(address, timeout=CONNECT, set_as_default=False).close()
