@@ -179,8 +179,7 @@ def counts_of_bounds(
     """
     if bounds is None:
         return None
-    # nothing is beyond the frame's range, though the limits of a block may be
-    least, most = (np.clip(end, low, high).astype(end.dtype).reshape(1) for end in bounds)
+    least, most = (end.reshape(1) for end in bounds)
     (number,) = single_bins(least, most, low, high, nbins)
     return None if number < 0 else CountsRecord(size * np.eye(1, nbins, number, np.int64)[0], None)
 
@@ -190,6 +189,7 @@ def single_bins(
 ) -> NDArray[np.intp]:
     """Which bin of a frame of floats holds all values from ``lows`` to ``highs``; -1: several."""
     edges = kernels.bin_edges(low, high, nbins)
+    # nothing is beyond the frame's range, though limits may be
     first, last = (np.searchsorted(edges, ends, "right") - 1 for ends in (lows, highs))
     first, last = (np.clip(ends, 0, nbins - 1) for ends in (first, last))
     return np.where(first == last, first, -1)
