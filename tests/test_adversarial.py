@@ -185,7 +185,7 @@ def test_expand_labels(mask: Array) -> None:
         expected = ski.segmentation.expand_labels(image, distance)
         if not image.any():
             expected = np.zeros_like(image)
-        for lazy in chunked(image):
+        for lazy in chunked(image)[: 1 if distance == 40 else 2]:  # all chunks become one
             assert_same(cs.expand_labels(lazy, distance), expected)
 
 

@@ -122,28 +122,43 @@ def run(movie: Any, out: Path, **options: Any) -> cs.Result:
     return WORKFLOW.run(cs.from_array(movie, "tyx"), out, workers=1, **options)
 
 
+def in_fours(patch: pytest.MonkeyPatch) -> None:
+    """Bundles of four frames, groups of as many blocks."""
+    patch.setattr(bundles, "BUNDLE_FRAMES", 4)
+    patch.setattr("chunkseg.runner.lesson.REGION_BLOCKS", 4)
+
+
 @pytest.fixture
 def fours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bundles of four frames, groups of as many blocks."""
-    monkeypatch.setattr(bundles, "BUNDLE_FRAMES", 4)
-    monkeypatch.setattr("chunkseg.runner.lesson.REGION_BLOCKS", 4)
+    in_fours(monkeypatch)
+
+
+@pytest.fixture(scope="module", params=["0.5", "0.4"])
+def at_once(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of a run, and what it writes of all frames."""
+    out = tmp_path_factory.mktemp("once") / "out"
+    options: dict[str, Any] = {"ome_version": request.param, "keep": ("mask",)}
+    with pytest.MonkeyPatch.context() as patch:
+        in_fours(patch)
+        run(MOVIE, out, **options)
+    return options, contents(out)
 
 
 @pytest.mark.usefixtures("fours")
-@pytest.mark.parametrize("version", ["0.5", "0.4"])
 @pytest.mark.parametrize("first", [3, 4, 9])
 def test_frames_added_within_bundles_and_at_their_ends(
-    first: int, version: str, tmp_path: Path
+    first: int, at_once: Any, tmp_path: Path
 ) -> None:
-    options: dict[str, Any] = {"ome_version": version, "keep": ("mask",)}
-    run(MOVIE, tmp_path / "once", **options)
+    options, whole = at_once
     run(MOVIE[:first], tmp_path / "added", **options)
     with Blocks().watched() as blocks:
         run(MOVIE, tmp_path / "added", **options)
     begun = {frame for frame, _ in blocks.of(BundleTask.name)}
     assert begun == set(range(first // 4 * 4, 11, 4))
     assert {frame for frame, _ in blocks.of("labels")} == set(range(first, 11))
-    assert contents(tmp_path / "added") == contents(tmp_path / "once")
+    assert contents(tmp_path / "added") == whole
 
 
 @pytest.mark.usefixtures("fours")

@@ -72,10 +72,10 @@ def test_real_stack(client, shared_data, tmp_path):
 
 
 @pytest.mark.parametrize("scope", ["frame", "movie"])
-@pytest.mark.parametrize(("name", "t"), [("mitosis", None), ("mitosis", 7), ("golgi", 8)])
+@pytest.mark.parametrize(("name", "t"), [("mitosis", None), ("mitosis", 3), ("golgi", 5)])
 def test_real_movies(name, t, scope, client, shared_data, tmp_path):
-    """Eight frames, in memory and of an array that dask has in chunks of several frames."""
-    image, pixels = (movie[:8] for movie in real_movie(name, shared_data))
+    """Five frames, in memory and of an array that dask has in chunks of several frames."""
+    image, pixels = (movie[:5] for movie in real_movie(name, shared_data))
     if t is not None:
         image = image.chunk({"t": t})
     workflow = cs.Workflow(sigma=1, erosion_radius=2, threshold_scope=scope)
