@@ -330,6 +330,19 @@ def test_of_two_runs_that_begin_at_once_one_is_refused(
     assert not list(here.iterdir())
 
 
+def test_a_state_of_the_same_name_is_not_that_of_another_machine(
+    address: Address, here: Path
+) -> None:
+    interrupt(address.url)
+    note = json.loads((address / NOTE).read_bytes())
+    other = note | {"host": "elsewhere", "machine": 0, "token": "another"}
+    (address / NOTE).write_bytes(json.dumps(other).encode())
+    with pytest.raises(BusyError, match="by a run on elsewhere"):
+        run(address.url)
+    (address / NOTE).write_bytes(json.dumps(note).encode())
+    run(address.url)
+
+
 def test_a_run_that_was_taken_over_notices(address: Address, here: Path) -> None:
     note = note_of("elsewhere", 0, "/not/here")
 

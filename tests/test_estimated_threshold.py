@@ -92,6 +92,15 @@ def test_bright_blocks_of_one_bin_are_counted_once(tmp_path: Path) -> None:
     assert table["count"].tolist() == np.histogram(gaussian(values, 1), 256)[0].tolist()
 
 
+def test_dark_blocks_of_a_value_on_an_edge_are_counted_above_it(tmp_path: Path) -> None:
+    values = np.full((32, 32), 0.25)
+    values[0, 0], values[9:14, 9:14] = 0, 1
+    cs.Workflow(sigma=0).run(values, tmp_path / "out", **OPTIONS)
+    table = read_histograms(tmp_path / "out")
+    assert table is not None
+    assert table["count"].tolist() == np.histogram(values, 256)[0].tolist()
+
+
 def test_dark_blocks_of_several_bins_are_counted_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
