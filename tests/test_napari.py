@@ -380,7 +380,11 @@ def test_a_layer_in_memory_is_previewed_and_saved_for_the_run(
         dock.run.look()
         assert [layer.name for layer in viewer.layers[-2:]] == ["out mask", "out labels"]
         assert len(viewer.layers) == 5
-    assert viewer.layers["out labels"].scale.tolist() == [2, 1, 1]
+    labels = viewer.layers["out labels"]
+    assert labels.scale.tolist() == [2, 1, 1]
+    assert run_box.shows_result(labels, tmp_path / "elsewhere" / ".." / "out")
+    assert not run_box.shows_result(labels, tmp_path / "elsewhere" / "out")
+    assert not run_box.shows_result(viewer.layers["preview labels"], tmp_path / "out")
 
 
 def test_layers_of_a_preview_come_on_request(viewer: ViewerModel) -> None:

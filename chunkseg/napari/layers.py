@@ -156,7 +156,7 @@ def _layer(
     told = {
         "name": name,
         "multiscale": several,
-        "metadata": {KEY: about},
+        "metadata": {KEY: {"out": str(subject.path), **about}},
         **calibration(subject),
         **options,
     }

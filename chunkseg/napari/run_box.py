@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from napari.layers import Labels
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QGroupBox, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout
 
@@ -15,7 +16,7 @@ from chunkseg.errors import ChunksegError, ParameterError
 from chunkseg.napari.described import Shown
 from chunkseg.napari.jobs import Job
 from chunkseg.napari.launching import FullRun, on_disk
-from chunkseg.napari.layers import LayerData, layer_data
+from chunkseg.napari.layers import KEY, LayerData, layer_data
 from chunkseg.napari.viewing import add_layers
 
 POLL = 500
@@ -107,9 +108,8 @@ class RunBox(QGroupBox):
         except (ChunksegError, OSError) as error:
             self.job.fail(error)
             return
-        for _, options, _ in layers:
-            if options["name"] in self._viewer.layers:
-                self._viewer.layers.remove(options["name"])
+        for before in [each for each in self._viewer.layers if shows_result(each, out)]:
+            self._viewer.layers.remove(before)
         add_layers(self._viewer, [placed_as(self._layer, each) for each in layers])
         self.job.say(f"done: {out}")
 
@@ -117,6 +117,12 @@ class RunBox(QGroupBox):
         name = QFileDialog.getExistingDirectory(self, "Folder of the result")
         if name:
             self.out.setText(name)
+
+
+def shows_result(layer: Any, out: Path) -> bool:
+    """Whether a layer shows labels or mask of the result in a folder."""
+    told = layer.metadata.get(KEY, {}).get("out")
+    return isinstance(layer, Labels) and told is not None and Path(told).resolve() == out.resolve()
 
 
 def how_it_ended(run: FullRun) -> str:
