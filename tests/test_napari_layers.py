@@ -224,6 +224,13 @@ def test_arrays_in_memory_are_told_apart() -> None:
     assert len(origins) == 21
 
 
+def test_an_array_in_memory_is_another_image_with_other_axes_or_sizes() -> None:
+    data = np.zeros((3, 4, 4))
+    stack, thin = layer(data), layer(data, scale=(1, 2, 2), units=("micrometer",) * 3)
+    told = [shown(stack, False), shown(stack, True), shown(thin, False)]
+    assert len({one.origin for one in told}) == 3
+
+
 def test_a_layer_in_memory_has_the_scale_of_the_layer() -> None:
     data = da.zeros((3, 4, 5), chunks=2)
     image = calibrated(layer(data, scale=(2, 1, 1), units=("micrometer",) * 3), False)

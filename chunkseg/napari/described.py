@@ -138,7 +138,8 @@ class Shown:
     options
         What the file was opened with, arguments of :func:`chunkseg.open_image`.
     origin
-        Text that tells one image from another: file and options, or which array of this process.
+        Text that tells one image from another: file and options, or which array of this process
+        with which axes and calibration.
     """
 
     image: xr.DataArray
@@ -192,7 +193,9 @@ def shown(layer: Layer, time: bool, channel: str | None = None) -> Shown:
     dims = dims_of(layer, time)
     file, options = _file_of(layer, channel)
     if file is None:
-        return Shown(calibrated(layer, time), None, {}, f"array {_number_of(full_data(layer))}")
+        size = f"{spacing_of_layer(layer, dims)} {unit_of_layer(layer, dims)}"
+        number = _number_of(full_data(layer))
+        return Shown(calibrated(layer, time), None, {}, f"array {number}: {dims}, {size}")
     image = _opened(file, options, dims)
     unit = unit_of_layer(layer, dims)
     axes = spatial(image.dims)
