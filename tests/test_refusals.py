@@ -171,3 +171,8 @@ def test_an_address_without_a_port_is_not_waited_for(
     args = ["run", str(tmp_path / "plane.npy"), "-o", str(tmp_path / "out")]
     assert main([*args, "--scheduler", "foo"]) == 2
     assert "no dask scheduler answers at foo, which names no port" in capsys.readouterr().err
+
+
+def test_erosion_by_nothing_is_refused_as_by_scikit_image() -> None:
+    with pytest.raises(ParameterError, match="footprints of at least one voxel; got one of none"):
+        cs.erosion(PLANE > 0, np.zeros((3, 3), bool))

@@ -8,7 +8,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import skimage as ski
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage as ndi
 
@@ -90,6 +90,18 @@ def test_binary_erosion_by_a_footprint(data):
     padded = np.pad(footprint, [(0, 1 - n % 2) for n in lengths])
     expected = ndi.binary_erosion(mask, padded, border_value=1)
     assert_same(cs.binary_erosion(data.draw(chunked(mask)), footprint).compute(), expected)
+
+
+@some
+@given(st.data())
+def test_erosion_by_a_footprint_mirrors_the_edges(data):
+    mask = data.draw(masks())
+    footprint = np.ones([data.draw(st.sampled_from([1, 3, 5])) for _ in mask.shape], bool)
+    holes = np.random.default_rng(data.draw(st.integers(0, 100))).random(footprint.shape) < 0.5
+    footprint[holes] = False
+    assume(footprint.any())
+    expected = ski.morphology.erosion(mask, footprint)
+    assert_same(cs.erosion(data.draw(chunked(mask)), footprint).compute(), expected)
 
 
 @pytest.mark.parametrize("lengths", [(1, 1), (1, 3), (5, 1), (3, 3), (5, 3)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import dask.array as da
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from chunkseg.api.given import Given, Lazy, at_least_halo, map_step
 from chunkseg.api.numbers import number, whole
 from chunkseg.errors import KindError, ParameterError
-from chunkseg.passes.steps import ErodeBall
+from chunkseg.passes.steps import ErodeBall, ErodeFootprint
 
 Footprint = NDArray[Any] | Sequence[tuple[NDArray[Any], int]]
 Spacing = float | Sequence[float] | str
@@ -63,7 +64,8 @@ def binary_erosion(
     Notes
     -----
     Equal to :func:`skimage.morphology.binary_erosion` (scikit-image 0.26, which drops
-    that name in 0.28) and to :func:`skimage.morphology.erosion` of a mask: outside the image counts
+    that name in 0.28) and, for symmetric footprints without holes, to
+    :func:`skimage.morphology.erosion` of a mask: outside the image counts
     as foreground, and so nothing is eroded from the image's edges. An even-sized footprint is
     padded at its end, as ``binary_erosion`` does; one to be applied 0 times, as sequences of
     :func:`skimage.morphology.footprint_rectangle` hold, is not applied (scikit-image erodes by it
@@ -101,7 +103,7 @@ def erosion(
     iterations: int = 1,
     spacing: Spacing | None = None,
 ) -> Lazy:
-    """Erode a mask, lazily; the same as :func:`binary_erosion`, for boolean images only.
+    """Erode a mask, lazily, as :func:`skimage.morphology.erosion`; for boolean images only.
 
     Parameters
     ----------
@@ -119,7 +121,12 @@ def erosion(
         For an image that is not boolean.
     ParameterError
         As in :func:`binary_erosion`; also for an even-sized footprint, which
-        :func:`skimage.morphology.erosion` shifts the other way.
+        :func:`skimage.morphology.erosion` shifts the other way, and one without voxels.
+
+    Notes
+    -----
+    The same as :func:`binary_erosion` but for footprints that are not symmetric: beyond the image's
+    edges this function, like scikit-image's, takes its mirror image, and that one foreground.
 
     Examples
     --------
@@ -133,14 +140,22 @@ def erosion(
             f"erosion works on masks (bool); got dtype {given.data.dtype}. For a mask of 0 and 1 "
             "use binary_erosion, else compare first, as in image > threshold."
         )
-    if footprint is not None and radius is None:
-        footprints = _footprints(footprint, given.layout.ndim)
-        if any(n % 2 == 0 for f, _ in footprints for n in f.shape):
-            raise ParameterError(
-                "erosion needs footprints of odd lengths; pad yours with a row of zeros on the "
-                "side you mean"
-            )
-    return binary_erosion(image, footprint, radius=radius, iterations=iterations, spacing=spacing)
+    if footprint is None or radius is not None or spacing is not None:
+        return binary_erosion(
+            image, footprint, radius=radius, iterations=iterations, spacing=spacing
+        )
+    footprints = _footprints(footprint, given.layout.ndim)
+    if any(n % 2 == 0 for f, _ in footprints for n in f.shape):
+        raise ParameterError(
+            "erosion needs footprints of odd lengths; pad yours with a row of zeros on the "
+            "side you mean"
+        )
+    if not all(f.any() for f, _ in footprints):
+        raise ParameterError("erosion needs footprints of at least one voxel; got one of none")
+    times = whole(iterations, "iterations", least=1)
+    for shape in [f for f, n in footprints for _ in range(n)] * times:
+        given = replace(given, data=map_step(given, ErodeFootprint(shape), bool))
+    return given.back(given.data)
 
 
 def _ball(given: Given, radius: float, times: int, spacing: Spacing | None) -> ErodeBall:

@@ -17,6 +17,7 @@ from chunkseg.geometry.boxes import Box, Shape, Slices, add_halos
 from chunkseg.kernels.blur import gaussian, gaussian_halo, gaussian_parts
 from chunkseg.kernels.erosion import erode_ball, erosion_halo
 from chunkseg.kernels.expansion import expand_labels, expansion_halo
+from chunkseg.kernels.footprint import erode_reflected
 
 
 class Step(Protocol):
@@ -140,6 +141,22 @@ class NotZero:
     def __call__(self, array: NDArray[Any], inner: Slices) -> NDArray[Any]:
         """Compare."""
         return np.asarray(array[inner] != 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ErodeFootprint:
+    """Erosion by a footprint of odd lengths as :func:`skimage.morphology.erosion` has it."""
+
+    footprint: NDArray[np.bool_]
+
+    @property
+    def halo(self) -> Shape:
+        """Half of the footprint."""
+        return tuple(n // 2 for n in self.footprint.shape)
+
+    def __call__(self, array: NDArray[Any], inner: Slices) -> NDArray[Any]:
+        """Erode."""
+        return erode_reflected(array, self.footprint)[inner]
 
 
 @dataclass(frozen=True, slots=True)
