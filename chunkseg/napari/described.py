@@ -193,9 +193,9 @@ def shown(layer: Layer, time: bool, channel: str | None = None) -> Shown:
     dims = dims_of(layer, time)
     file, options = _file_of(layer, channel)
     if file is None:
-        size = f"{spacing_of_layer(layer, dims)} {unit_of_layer(layer, dims)}"
+        voxel = f"{spacing_of_layer(layer, dims)} {unit_of_layer(layer, dims)}"
         number = _number_of(full_data(layer))
-        return Shown(calibrated(layer, time), None, {}, f"array {number}: {dims}, {size}")
+        return Shown(calibrated(layer, time), None, {}, f"array {number}: {dims}, {voxel}")
     image = _opened(file, options, dims)
     unit = unit_of_layer(layer, dims)
     axes = spatial(image.dims)
