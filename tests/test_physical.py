@@ -137,6 +137,18 @@ def test_ten_erosions_by_one_are_not_one_by_ten(tmp_path):
     assert (found[0] != found[1]).any()
 
 
+def test_lengths_beyond_any_image(tmp_path):
+    """Further than any integer of 64 bits: as far as the image goes."""
+    mask = np.random.default_rng(1).random((20, 24)) < 0.05
+    options = {"block_shape": (8, 8), "input_is_mask": True}
+    workflow = cs.Workflow(expand_distance=1e300, clear_border=False)
+    result = workflow.run(mask, tmp_path / "expanded", **options)
+    expanded = ski.segmentation.expand_labels(ski.measure.label(mask), 1e300)
+    np.testing.assert_array_equal(result.labels.values, ski.measure.label(expanded))
+    gone = cs.Workflow(erosion_radius=1e18).run(~mask, tmp_path / "eroded", **options)
+    assert not gone.labels.values.any()
+
+
 def test_an_image_without_unit_is_refused(tmp_path):
     with pytest.raises(ParameterError, match=r"units=.physical. needs.*spacing= and unit="):
         cs.Workflow(units="physical").run(np.ones((4, 4)), tmp_path / "out")

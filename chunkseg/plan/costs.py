@@ -111,7 +111,8 @@ class PassCost:
 
 def grown_shape(block: Sequence[Any], halo: Sequence[int], frame: Sequence[int]) -> tuple[Any, ...]:
     """Shape of a block in the middle of a frame, grown by a halo."""
-    return tuple(np.minimum(b + 2 * h, n) for b, h, n in zip(block, halo, frame, strict=True))
+    spans = zip(block, halo, frame, strict=True)
+    return tuple(np.minimum(b + 2 * min(h, n), n) for b, h, n in spans)
 
 
 def pass_costs(
