@@ -176,3 +176,17 @@ def test_an_address_without_a_port_is_not_waited_for(
 def test_erosion_by_nothing_is_refused_as_by_scikit_image() -> None:
     with pytest.raises(ParameterError, match="footprints of at least one voxel; got one of none"):
         cs.erosion(PLANE > 0, np.zeros((3, 3), bool))
+
+
+def test_labels_without_calibration_and_a_calibrated_image_can_be_brought_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "masks.npy", PLANE.astype(bool).astype(np.uint16))
+    cs.save_image(cs.from_array(PLANE, spacing=0.5, unit="um"), tmp_path / "image.ome.zarr")
+    files = [str(tmp_path / "masks.npy"), str(tmp_path / "image.ome.zarr")]
+    args = ["measure", *files, "-o", str(tmp_path / "out")]
+    assert main(args) == 2
+    said = capsys.readouterr().err
+    assert "along 'y' (in pixel and micrometer)" in said
+    assert "give both the same --spacing and --unit" in said
+    assert main([*args, "--spacing", "0.5", "--unit", "um"]) == 0

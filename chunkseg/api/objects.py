@@ -119,6 +119,8 @@ def _check_coordinates(labels: xr.DataArray, image: xr.DataArray) -> None:
         same = np.array_equal if exact else np.allclose
         if not same(ours.values, theirs.values):
             raise ParameterError(
-                f"labels and intensity image have different coordinates along {dim!r}: they do not "
-                "show the same place. Drop or correct the coordinates of one."
+                f"labels and intensity image have different coordinates along {dim!r} (in "
+                f"{ours.attrs.get('units')} and {theirs.attrs.get('units')}): they do not show the "
+                "same place. Where a file is not calibrated give both the same spacing= and unit=, "
+                "else drop or correct the coordinates of one."
             )
