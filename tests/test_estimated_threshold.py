@@ -248,3 +248,9 @@ def test_a_constant_frame_of_large_floats_is_its_own_threshold(
     assert result.thresholds.tolist() == [threshold_otsu(gaussian(movie[0].values, 1))] * 2
     assert result.counts["final"].tolist() == [0, 0]
     assert cs.threshold_otsu(movie[0]) == np.float32(1e5)
+
+
+def test_the_least_voxel_of_a_block_on_the_threshold_is_not_above_it(tmp_path: Path) -> None:
+    values = np.random.default_rng(2).integers(1, 4, (16, 16)) / 4
+    result = cs.Workflow(sigma=0, threshold=0.25).run(values, tmp_path / "out", **OPTIONS)
+    np.testing.assert_array_equal(result.mask.values != 0, values > 0.25)
