@@ -166,8 +166,10 @@ def test_relabel_sequential(data):
     expected, forward, inverse = ski.segmentation.relabel_sequential(labels, offset)
     lazy, our_forward, our_inverse = cs.relabel_sequential(data.draw(chunked(labels)), offset)
     assert_same(lazy.compute(), expected)
-    assert_same(np.asarray(our_forward), np.asarray(forward))
-    assert_same(np.asarray(our_inverse), np.asarray(inverse))
+    # scikit-image can't make the map of a label 255 of uint8 into an array
+    for ours, theirs in ((our_forward, forward), (our_inverse, inverse)):
+        assert_same(ours.in_values, theirs.in_values)
+        assert_same(ours.out_values, theirs.out_values)
 
 
 PROPERTIES = (
