@@ -190,3 +190,16 @@ def test_labels_without_calibration_and_a_calibrated_image_can_be_brought_togeth
     assert "along 'y' (in pixel and micrometer)" in said
     assert "give both the same --spacing and --unit" in said
     assert main([*args, "--spacing", "0.5", "--unit", "um"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("mean_intensity", r"did you mean one of \['intensity_mean'\]"),
+        ("Area", "did you mean one of .'area'"),
+        ("zzz", "known are label, num_pixels, area, .*, all$"),
+    ],
+)
+def test_properties_by_older_names_are_told_by_their_new_ones(name: str, hint: str) -> None:
+    with pytest.raises(ParameterError, match=hint):
+        cs.regionprops_table(PLANE.astype(int), properties=name)

@@ -172,7 +172,7 @@ PARAMETERS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "nothing like it": (
         lambda: cs.regionprops_table(LABELS, properties=("qqqq",)),
-        "did you mean one of.*'centroid'",
+        "known are label, .*centroid",
     ),
     "no intensity": (
         lambda: cs.regionprops_table(LABELS, properties="intensity_mean"),

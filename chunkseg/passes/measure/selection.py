@@ -215,9 +215,7 @@ def _contributions(names: set[str]) -> tuple[Contribution, ...]:
 def _undefined(name: str, spacing: tuple[float, ...], has_intensity: bool) -> ChunksegError | None:
     """Say why a property can't be measured; None if it can."""
     if name not in KINDS:
-        known = [*KINDS, *GROUPS]
-        near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4)
-        return ParameterError(f"unknown property {name!r}; did you mean one of {near or known}?")
+        return ParameterError(f"unknown property {name!r}; {_meant(str(name))}")
     kind, ndim = KINDS[name], len(spacing)
     if ndim not in kind.dimensions:
         only = " or ".join(f"{d}-D" for d in kind.dimensions)
@@ -233,6 +231,21 @@ def _undefined(name: str, spacing: tuple[float, ...], has_intensity: bool) -> Ch
             f"property {name!r} is defined for a spacing that is {wanted}; got {spacing}"
         )
     return None
+
+
+def _meant(name: str) -> str:
+    """Say which property is meant; of scikit-image's older names the one of the same words.
+
+    Examples
+    --------
+    >>> _meant("mean_intensity"), _meant("major_axis_length")
+    ("did you mean one of ['intensity_mean']?", "did you mean one of ['axis_major_length']?")
+    """
+    known = list(dict.fromkeys([*KINDS, *GROUPS]))
+    words = sorted(name.lower().split("_"))
+    near = [other for other in known if sorted(other.split("_")) == words]
+    near = near or difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.4)
+    return f"did you mean one of {near}?" if near else f"known are {', '.join(known)}"
 
 
 def _fits(wanted: str, spacing: tuple[float, ...]) -> bool:
