@@ -25,7 +25,7 @@ from chunkseg.errors import (
     ParameterError,
     PathError,
 )
-from chunkseg.storage import writers
+from chunkseg.storage import places, writers
 from chunkseg.storage.address import Address
 from chunkseg.storage.places import place_of, state_of
 from chunkseg.storage.site import RUN, WRITTEN
@@ -311,6 +311,22 @@ def test_a_writer_on_another_machine(address: Address, here: Path, tmp_path: Pat
     assert not list(here.iterdir())
     run(address.url, overwrite=True)
     same_as_local(address, tmp_path)
+
+
+@pytest.mark.parametrize("whole", [".zgroup", "zarr.json"])
+def test_what_says_that_an_image_is_whole_goes_last(
+    whole: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["0/.zarray", "0/0/0", "1/0/0", "1/.zarray", ".zattrs", whole]
+    for name in names:
+        file = tmp_path / "image" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    order: list[str] = []
+    monkeypatch.setattr(Address, "put", lambda self, files: order.extend(sorted(files)))
+    places.move(tmp_path / "image", Address("memory://order/image"))
+    assert order == ["0/0/0", "1/0/0", "0/.zarray", "1/.zarray", ".zattrs", whole]
+    assert not (tmp_path / "image").exists()
 
 
 def test_of_two_runs_that_begin_at_once_one_is_refused(
