@@ -115,6 +115,14 @@ def test_a_checksum_of_nothing_but_background(shape: list[int], dtype: str) -> N
     assert checksum(np.broadcast_to(np.ones((), dtype), shape)) != checksum(zeros)
 
 
+@pytest.mark.parametrize("value", [-0.0, np.nan, 1.0])
+def test_one_value_everywhere_that_is_not_background(value: float, tmp_path: Path) -> None:
+    out = sink(tmp_path, Layout.of((4, 4)), (4, 4), "f8")
+    same = np.broadcast_to(np.float64(value), (4, 4))
+    out.write(0, Box.whole((4, 4)), same)
+    assert out.array[:].tobytes() == same.tobytes()
+
+
 def test_every_flipped_byte_of_a_chunk_is_noticed(tmp_path: Path) -> None:
     values = np.random.default_rng(0).integers(0, 3, (8, 8)).astype(np.uint32)
     out = sink(tmp_path, Layout.of((8, 8)), (8, 8))

@@ -27,5 +27,5 @@ def blank(shape: Shape, dtype: Any) -> NDArray[Any]:
 
 
 def is_blank(data: NDArray[Any]) -> bool:
-    """Whether an array is one of :func:`blank`, or a part of it."""
-    return data.size > 0 and not any(data.strides) and not data[(0,) * data.ndim]
+    """Whether an array is one of :func:`blank`, or a part of it: 0.0 is, -0.0 is not."""
+    return data.size > 0 and not any(data.strides) and not any(data[(0,) * data.ndim].tobytes())
