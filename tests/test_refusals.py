@@ -9,7 +9,6 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from matplotlib.figure import Figure
 
 import chunkseg as cs
 from chunkseg.cli.entry import main
@@ -116,12 +115,6 @@ def test_labels_that_int64_does_not_hold_are_refused() -> None:
     labels = np.full((4, 4), 2**63 + 5, np.uint64)
     with pytest.raises(ParameterError, match="uint64 labels above"):
         cs.regionprops_table(labels)
-
-
-def test_distributions_are_drawn_where_a_histogram_was(tmp_path: Path) -> None:
-    result = cs.Workflow().run(PLANE, tmp_path / "out")
-    ax = cs.plot_histogram(result, ax=Figure().subplots())
-    assert cs.plot_distribution(result, ax=ax).get_yscale() == "linear"
 
 
 def test_nothing_is_said_where_stderr_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,6 +218,8 @@ def test_plots_draw_where_they_are_told(run: Path) -> None:
     result = cs.Result.open(run)
     ax = _axes()
     assert cs.plot_histogram(result, ax=ax) is ax
+    assert ax.get_yscale() == "log"
+    assert cs.plot_distribution(result, ax=ax).get_yscale() == "linear"
     assert result.run["frames"][0]["threshold"] in [line.get_xdata()[0] for line in ax.lines]
     steps = ax.lines[0].get_ydata()
     np.testing.assert_array_equal(steps, np.maximum(result.histograms["count"], 0.5))
