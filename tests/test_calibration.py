@@ -9,15 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chunkseg.errors import FormatError, ParameterError
-from chunkseg.geometry.calibration import (
-    Calibration,
-    normalise_unit,
-    parse_dims,
-    spacing_of,
-    unit_of,
-    unit_symbol,
-    with_coordinates,
-)
+from chunkseg.geometry.calibration import Calibration, spacing_of, unit_of, with_coordinates
+from chunkseg.geometry.dims import parse_dims
+from chunkseg.geometry.units import normalise_unit, unit_symbol
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from chunkseg.api.given import Given
 from chunkseg.api.sweeping import step_identity
 from chunkseg.errors import KindError, ParameterError
 from chunkseg.geometry.boxes import Shape
-from chunkseg.geometry.calibration import AXES, spacing_of, unit_of
+from chunkseg.geometry.calibration import spacing_of, unit_of
+from chunkseg.geometry.dims import AXES
 from chunkseg.geometry.layout import Layout
 from chunkseg.geometry.pyramid import levels_of
 from chunkseg.passes.copying import Extremes, whole_range

@@ -16,7 +16,8 @@ import xarray as xr
 
 from chunkseg.api.run_input import opened_image
 from chunkseg.errors import FormatError, KindError, ParameterError
-from chunkseg.geometry.calibration import spatial, unit_of
+from chunkseg.geometry.calibration import unit_of
+from chunkseg.geometry.dims import spatial
 from chunkseg.geometry.units import PIXEL, normalise_unit
 from chunkseg.napari.layers import KEY
 from chunkseg.storage.identity import canonical

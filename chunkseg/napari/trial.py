@@ -9,7 +9,8 @@ from typing import Any
 from chunkseg.api.given import Given
 from chunkseg.api.run_input import check_image
 from chunkseg.api.workflow import Workflow
-from chunkseg.geometry.calibration import spacing_of, spatial
+from chunkseg.geometry.calibration import spacing_of
+from chunkseg.geometry.dims import spatial
 from chunkseg.napari.described import Layer, Shown, full_data, shown
 from chunkseg.napari.masks import Masks, Region
 from chunkseg.napari.preview import Preview, preview

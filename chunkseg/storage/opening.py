@@ -17,16 +17,9 @@ import numpy as np
 import xarray as xr
 
 from chunkseg.errors import FormatError, ParameterError
-from chunkseg.geometry.calibration import (
-    LOOPED,
-    Calibration,
-    Spacing,
-    Unit,
-    example_dims,
-    parse_dims,
-    spacing_of,
-    with_coordinates,
-)
+from chunkseg.geometry.calibration import Calibration, Spacing, Unit, spacing_of, with_coordinates
+from chunkseg.geometry.dims import example_dims, parse_dims
+from chunkseg.geometry.layout import LOOPED
 from chunkseg.geometry.units import PIXEL, is_time, is_unit
 from chunkseg.storage.formats import READERS
 from chunkseg.storage.formats.asked import ask, place

@@ -13,15 +13,15 @@ import zarr
 
 from chunkseg.errors import KindError
 from chunkseg.geometry.calibration import (
-    LOOPED,
     Calibration,
     Spacing,
     Unit,
     calibration_of,
-    parse_dims,
     spacing_of,
     with_coordinates,
 )
+from chunkseg.geometry.dims import parse_dims
+from chunkseg.geometry.layout import LOOPED
 from chunkseg.geometry.units import PIXEL
 from chunkseg.storage.formats.zarr import CALIBRATION, CHANNELS, of_array
 from chunkseg.storage.leaves import MemorySource
