@@ -296,3 +296,13 @@ def test_blocks_of_one_frame_and_axes_in_any_order(tmp_path):
     two = cs.Workflow(sigma=0.5).run(image.transpose("z", "t", "y", "x"), tmp_path / "ztyx")
     assert one.labels.dims == two.labels.dims == ("t", "z", "y", "x")
     np.testing.assert_array_equal(one.labels, two.labels)
+
+
+@pytest.mark.parametrize("unit", [None, "um"])
+def test_results_do_not_warn_again_of_an_image_without_spacing(tmp_path, warnings, unit):
+    spacing = None if unit is None else 0.5
+    image = cs.from_array(np.eye(9, dtype=np.uint8), spacing=spacing, unit=unit)
+    result = cs.Workflow().run(image, tmp_path / "out", keep=["mask"])
+    warnings.clear()
+    assert (result.labels.x.attrs["spacing"], result.mask.dims) == (spacing or 1.0, ("y", "x"))
+    assert warnings == []

@@ -14,6 +14,8 @@ import xarray as xr
 
 import chunkseg
 from chunkseg.errors import IncompleteError
+from chunkseg.geometry.dims import spatial
+from chunkseg.geometry.units import PIXEL
 from chunkseg.passes.summaries import frames_summary
 from chunkseg.passes.tables import summarize
 from chunkseg.storage.damage import refuse_gaps
@@ -83,7 +85,11 @@ class Result:
             )
         if isinstance(self.path, Path):  # at an address a listing may take minutes
             refuse_gaps(self.path / name / "0")
-        return open_image(self.path / name)
+        units = self.run["input"]["units"]
+        if any(units[dim] != PIXEL for dim in spatial(units)):
+            return open_image(self.path / name)
+        # the run has warned of an image without spacing; what it wrote needs no second warning
+        return open_image(self.path / name, spacing=1, unit=PIXEL)
 
     def _refuse_lost(self, name: str) -> None:
         if name in self.run.get("files", ()):
