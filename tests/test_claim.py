@@ -149,6 +149,23 @@ def test_overwriting_killed_in_the_middle(
     assert contents(tmp_path) == contents(tmp_path.with_name("other"))
 
 
+@pytest.mark.parametrize("left", [[], ["lease.lock"], ["lease.lock", "lease.json"]])
+@pytest.mark.parametrize("keep_scratch", [False, True])
+def test_killed_as_the_state_folder_went(
+    left: list[str], keep_scratch: bool, tmp_path: Path
+) -> None:
+    run(tmp_path / "out", keep_scratch=keep_scratch)
+    state = tmp_path / "out" / STATE
+    before = (tmp_path / "out" / RUN).read_bytes()
+    state.mkdir(exist_ok=True)
+    for name in left:
+        (state / name).touch()
+    run(tmp_path / "out", keep_scratch=keep_scratch)
+    assert (tmp_path / "out" / RUN).read_bytes() == before
+    there = {inside.name for inside in state.iterdir()} if state.exists() else None
+    assert there == ({"scratch"} if keep_scratch else None)
+
+
 def test_links(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "out").symlink_to(tmp_path / "real")

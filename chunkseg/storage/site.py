@@ -231,11 +231,11 @@ class Site:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a run is under way, or was interrupted."""
+        """Whether a run is under way, or was interrupted, were it as it removed its state folder."""
         if isinstance(self.place, Address) and writer(self.place) is not None:
             return True
         there = self.state.is_dir()
-        return there and any(inside.name != SCRATCH for inside in self.state.iterdir())
+        return there and [inside.name for inside in self.state.iterdir()] != [SCRATCH]
 
     def refuse_foreign(self) -> None:
         """Refuse to touch files of the names that a run writes.
