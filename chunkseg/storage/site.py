@@ -231,7 +231,7 @@ class Site:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a run is under way, or was interrupted, were it as it removed its state folder."""
+        """Whether a run is under way, or was interrupted, be it as its state folder was removed."""
         if isinstance(self.place, Address) and writer(self.place) is not None:
             return True
         there = self.state.is_dir()
